@@ -1,0 +1,299 @@
+"""Settings: everything that can be set, read once from the environment, frozen.
+
+`Settings.load` reads every variable, collects every mistake, and raises one SettingsError that names
+them all. Secrets are kept in `Secret`, whose repr and str show nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from portfolio_analytics.shared.errors import SettingsError
+
+T = TypeVar("T")
+
+KAFKA_SECURITY = ("PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT")
+SASL_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN")
+CONSENT_MODES = ("cookieless", "required")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Secret:
+    """A string that does not show itself."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One process's settings. Field names are the environment's names in lower case."""
+
+    database_url: Secret | None = None
+    kafka_broker: tuple[str, ...] = ()
+    kafka_user: str | None = None
+    kafka_password: Secret | None = None
+    kafka_topic: str = "portfolio-analytics-events"
+    kafka_partitions: int = 6
+    kafka_security: str = "PLAINTEXT"
+    kafka_sasl_mechanism: str = "SCRAM-SHA-256"
+    kafka_ca_file: Path | None = None
+    kafka_group: str = "portfolio-analytics"
+    dead_letter_topic: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    data_dir: Path = field(default_factory=lambda: default_data_dir(os.environ))
+    spool_dir: Path | None = None
+    spool_max_bytes: int = 1 << 30
+    log_retention_days: int = 7
+    retention_days: int | None = None
+    allowed_origins: tuple[str, ...] = ("*",)
+    admin_token: Secret | None = None
+    public_stats: bool = True
+    consent: str = "cookieless"
+    sites: tuple[str, ...] | None = None
+    max_sites: int = 50
+    trusted_proxies: tuple[Network, ...] = ()
+    block_automation: bool = False
+    geoip_db: Path | None = None
+    allowed_query_params: tuple[str, ...] = ()
+    log_level: str = "INFO"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], *, host: str = "127.0.0.1", workers: int = 1) -> Settings:
+        """Read `environ`; `host` and `workers` are the command's own defaults.
+
+        Raises SettingsError with one sentence for every mistake found.
+        """
+        source = _Source(environ)
+        user = source.text("KAFKA_USER")
+        password = source.text("KAFKA_PASSWORD")
+        settings = cls(
+            database_url=source.secret("DATABASE_URL", _database_url),
+            kafka_broker=source.read("KAFKA_BROKER", _brokers, ()),
+            kafka_user=user,
+            kafka_password=Secret(password) if password else None,
+            kafka_topic=source.read("KAFKA_TOPIC", _topic, "portfolio-analytics-events"),
+            kafka_partitions=source.integer("KAFKA_PARTITIONS", 6, 1, 1000),
+            kafka_security=source.choice(
+                "KAFKA_SECURITY", KAFKA_SECURITY, "SASL_SSL" if user and password else "PLAINTEXT"
+            ),
+            kafka_sasl_mechanism=source.choice("KAFKA_SASL_MECHANISM", SASL_MECHANISMS, "SCRAM-SHA-256"),
+            kafka_ca_file=source.read("KAFKA_CA_FILE", _existing_file, None),
+            kafka_group=source.read("KAFKA_GROUP", _topic, "portfolio-analytics"),
+            dead_letter_topic=source.read("DEAD_LETTER_TOPIC", _topic, None),
+            host=source.text("HOST") or host,
+            port=source.integer("PORT", 8080, 0, 65535),
+            workers=source.integer("WORKERS", workers, 1, 256),
+            data_dir=source.read("DATA_DIR", _path, default_data_dir(environ)),
+            spool_dir=source.read("SPOOL_DIR", _path, None),
+            spool_max_bytes=source.integer("SPOOL_MAX_BYTES", 1 << 30, 1 << 16, 1 << 50),
+            log_retention_days=source.integer("LOG_RETENTION_DAYS", 7, 1, 3650),
+            retention_days=source.optional_integer("RETENTION_DAYS", 1, 36500),
+            allowed_origins=source.read("ALLOWED_ORIGINS", _origins, ("*",)),
+            admin_token=source.secret("ADMIN_TOKEN", _token),
+            public_stats=source.boolean("PUBLIC_STATS", True),
+            consent=source.choice("CONSENT", CONSENT_MODES, "cookieless"),
+            sites=source.read("SITES", _sites, None),
+            max_sites=source.integer("MAX_SITES", 50, 1, 1_000_000),
+            trusted_proxies=source.read("TRUSTED_PROXIES", _networks, ()),
+            block_automation=source.boolean("BLOCK_AUTOMATION", False),
+            geoip_db=source.read("GEOIP_DB", _existing_file, None),
+            allowed_query_params=source.read("ALLOWED_QUERY_PARAMS", _words, ()),
+            log_level=source.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
+        )
+        source.problems.extend(_contradictions(settings))
+        if source.problems:
+            raise SettingsError(source.problems)
+        return settings
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """Where `run` keeps its state when DATA_DIR is not set: /var/lib for root, else the XDG data folder."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/portfolio-analytics")
+    base = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME", "/"), ".local", "share")
+    return Path(base) / "portfolio-analytics"
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = []
+    sasl = settings.kafka_security.startswith("SASL")
+    if sasl and not (settings.kafka_user and settings.kafka_password):
+        problems.append(f"KAFKA_SECURITY={settings.kafka_security} needs KAFKA_USER and KAFKA_PASSWORD")
+    if bool(settings.kafka_user) != bool(settings.kafka_password):
+        problems.append("KAFKA_USER and KAFKA_PASSWORD go together: set both or neither")
+    if settings.retention_days is not None and settings.retention_days < settings.log_retention_days:
+        problems.append(
+            "RETENTION_DAYS must not be less than LOG_RETENTION_DAYS: a replay would bring dropped rows back"
+        )
+    return problems
+
+
+class _Source:
+    """Reads variables and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def text(self, name: str) -> str | None:
+        value = self._environ.get(name, "").strip()
+        return value or None
+
+    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        value = self.text(name)
+        if value is None:
+            return default
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+            return default
+
+    def secret(self, name: str, check: Callable[[str], None]) -> Secret | None:
+        value = self.text(name)
+        if value is None:
+            return None
+        try:
+            check(value)
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+        return Secret(value)
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        return self.read(name, lambda value: _integer(value, low, high), default)
+
+    def optional_integer(self, name: str, low: int, high: int) -> int | None:
+        return self.read(name, lambda value: _integer(value, low, high), None)
+
+    def boolean(self, name: str, default: bool) -> bool:
+        return self.read(name, _boolean, default)
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        def parse(value: str) -> str:
+            for choice in allowed:
+                if value.lower() == choice.lower():
+                    return choice
+            raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
+
+        return self.read(name, parse, default)
+
+
+def _integer(value: str, low: int, high: int) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a whole number") from None
+    if not low <= number <= high:
+        raise ValueError(f"{number} is not between {low} and {high}")
+    return number
+
+
+def _boolean(value: str) -> bool:
+    if value.lower() in ("true", "1", "yes", "on"):
+        return True
+    if value.lower() in ("false", "0", "no", "off"):
+        return False
+    raise ValueError(f"{value!r} is neither true nor false")
+
+
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(_items(value))
+
+
+def _sites(value: str) -> tuple[str, ...]:
+    sites = tuple(item.lower() for item in _items(value))
+    for site in sites:
+        if len(site) > 253 or any(ch.isspace() or ch in "/?#" for ch in site):
+            raise ValueError(f"{site!r} is not a site name (a host name such as example.com)")
+    return sites
+
+
+def _topic(value: str) -> str:
+    if len(value) > 249 or not all(ch.isascii() and (ch.isalnum() or ch in "._-") for ch in value):
+        raise ValueError(f"{value!r} is not a Kafka name (letters, digits, '.', '_', '-')")
+    return value
+
+
+def _brokers(value: str) -> tuple[str, ...]:
+    brokers = tuple(_items(value))
+    for broker in brokers:
+        host, _, port = broker.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"{broker!r} is not host:port")
+    return brokers
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = []
+    for item in _items(value):
+        if item == "*":
+            origins.append(item)
+            continue
+        parts = urlsplit(item if "://" in item else f"https://{item}")
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
+            raise ValueError(f"{item!r} is not an origin such as https://example.com")
+        origins.append(f"{parts.scheme}://{parts.netloc.lower()}")
+    return tuple(origins)
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    networks = []
+    for item in _items(value):
+        try:
+            networks.append(ipaddress.ip_network(item, strict=False))
+        except ValueError:
+            raise ValueError(f"{item!r} is not an address or network such as 10.0.0.0/8") from None
+    return tuple(networks)
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _existing_file(value: str) -> Path | None:
+    path = _path(value)
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path)!r}")
+    return path
+
+
+def _database_url(value: str) -> None:
+    scheme = urlsplit(value).scheme
+    if scheme not in ("postgresql", "postgres") and "=" not in value:
+        raise ValueError("is not a PostgreSQL address such as postgresql://user:password@host/database")
+
+
+def _token(value: str) -> None:
+    if len(value) < 16:
+        raise ValueError("must have at least 16 characters")
