@@ -1,0 +1,417 @@
+"""One connection to a journal file: an SQLite database in WAL mode that holds records by offset.
+
+Many processes append, one reads. Offsets rise by one from 0 and are never used again, also after
+trimming, so that a missing offset between two that are there is always a loss, and can be named.
+Every row carries a CRC-32 of all that it holds. What may come from a file is decided here; threads
+and event loops are the business of the classes on top (`journal`, `spool`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from portfolio_analytics.shared.errors import LogError, LogFull, LogUnavailable, LogUncertain, RecordTooLarge
+from portfolio_analytics.shared.log.protocol import LogRecord, Watermarks
+
+T = TypeVar("T")
+
+PARTITION = 0
+FORMAT = "1"
+PAGE_BYTES = 4096
+MAX_RECORD_BYTES = 1_000_000
+LOW_DISK_BYTES = 16 << 20
+"""With less than this free, a disk counts as full: SQLite needs room to merge its WAL."""
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS records ("
+    "record_offset INTEGER PRIMARY KEY, timestamp_ms INTEGER NOT NULL, crc INTEGER NOT NULL,"
+    " record_key BLOB NOT NULL, value BLOB NOT NULL)",
+)
+_INSERT = "INSERT INTO records (record_offset, timestamp_ms, crc, record_key, value) VALUES "
+_COLUMNS = "record_offset, timestamp_ms, crc, record_key, value"
+_UPSERT = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+# A statement gives up the interpreter lock once, and getting it back from a busy event loop can take
+# milliseconds: rows go in few statements of many rows, in sizes that SQLite has compiled already.
+_ROWS_A_STATEMENT = (256, 64, 16, 4, 1)
+_INSERTS = {rows: _INSERT + ", ".join(["(?, ?, ?, ?, ?)"] * rows) for rows in _ROWS_A_STATEMENT}
+
+
+class JournalDamaged(LogUnavailable):
+    """A part of the file cannot be read; the next start of the program repairs it."""
+
+
+def record_crc(offset: int, timestamp_ms: int, key: bytes, value: bytes) -> int:
+    """The CRC-32 of a row, over all that it holds."""
+    return zlib.crc32(value, zlib.crc32(key, (offset ^ timestamp_ms) & 0xFFFFFFFF))
+
+
+class JournalFile:
+    """One connection to the journal at `path`, for use by one thread at a time.
+
+    `busy_timeout` (seconds) is how long to wait while another process writes; `max_bytes` bounds the
+    file (None: the disk does). The directory must exist: making one could put a journal beside the
+    volume that was not mounted.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout: float = 5.0, max_bytes: int | None = None) -> None:
+        self.path = path
+        self.topic_id = ""
+        self._busy_timeout = busy_timeout
+        self._max_bytes = max_bytes
+        self._db: sqlite3.Connection | None = None
+        self._presence = -1
+        self._inode = -1
+
+    # --- opening and closing
+
+    def open(self) -> None:
+        """Open the file, made where it is missing. Raises LogUnavailable, LogFull."""
+        if self._db is not None:
+            return
+        try:
+            self._presence = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            alone = _flock(self._presence, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if alone:
+                self._create_file()
+            else:
+                self._wait_for_presence()
+            self._connect()
+            _flock(self._presence, fcntl.LOCK_SH)
+        except OSError as error:
+            self.close()
+            raise LogUnavailable(f"the journal {self.path} cannot be opened: {error.strerror}") from None
+        except LogError:
+            self.close()
+            raise
+
+    def _create_file(self) -> None:
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _wait_for_presence(self) -> None:
+        """Whoever is alone in the file may be making or repairing it: wait until that is over."""
+        end = time.monotonic() + self._busy_timeout
+        while not _flock(self._presence, fcntl.LOCK_SH | fcntl.LOCK_NB):
+            if time.monotonic() > end:
+                raise LogUnavailable(f"the journal {self.path} is held by another process that does not let go")
+            time.sleep(0.005)
+
+    def _connect(self) -> None:
+        def connect() -> None:
+            db = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+            self._db = db
+            db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA fullfsync = ON")
+            db.execute("PRAGMA checkpoint_fullfsync = ON")
+            db.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+            if self._max_bytes is not None:
+                db.execute(f"PRAGMA max_page_count = {max(16, self._max_bytes // PAGE_BYTES)}")
+            self.topic_id = self._prepare(db)
+
+        self._patiently(connect)
+        self._inode = os.stat(self.path).st_ino
+
+    def _prepare(self, db: sqlite3.Connection) -> str:
+        """Make the tables where they are missing; the topic id."""
+        found = db.execute("SELECT count(*) FROM sqlite_schema WHERE name IN ('meta', 'records')").fetchone()[0]
+        if found < 2:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                for statement in _SCHEMA:
+                    db.execute(statement)
+                db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
+                db.execute("INSERT OR IGNORE INTO meta VALUES ('topic_id', ?)", (uuid.uuid4().hex,))
+                db.execute("COMMIT")
+            except sqlite3.Error:
+                _roll_back(db)
+                raise
+        version = _meta(db, "format")
+        if version != FORMAT:
+            raise LogUnavailable(f"the journal {self.path} has format {version}; this program writes format {FORMAT}")
+        return _meta(db, "topic_id") or ""
+
+    def close(self) -> None:
+        """Let go of the file. May be called twice."""
+        db, self._db = self._db, None
+        if db is not None:
+            try:
+                db.close()
+            except sqlite3.Error:
+                pass
+        if self._presence >= 0:
+            os.close(self._presence)
+            self._presence = -1
+
+    # --- writing
+
+    def append(self, records: Sequence[tuple[bytes, bytes]]) -> int:
+        """Store (key, value) records in one commit; the offset of the first, the others follow.
+
+        Returns after the fsync. Raises LogFull or LogUnavailable (nothing was written), LogUncertain.
+        """
+
+        def write(db: sqlite3.Connection) -> int:
+            first = self._next_offset(db)
+            now = time.time_ns() // 1_000_000
+            done, total = 0, len(records)
+            for rows in _ROWS_A_STATEMENT:
+                while total - done >= rows:
+                    parameters: list[int | bytes] = []
+                    for key, value in records[done : done + rows]:
+                        offset = first + done
+                        parameters += (offset, now, record_crc(offset, now, key, value), key, value)
+                        done += 1
+                    db.execute(_INSERTS[rows], parameters)
+            return first
+
+        return self._transaction(write)
+
+    def trim(self, before_offset: int, before_ms: int, chunk: int = 1000) -> int:
+        """Delete records from the low end that are below `before_offset` and older than `before_ms`.
+
+        One commit deletes at most `chunk` records; the number deleted is returned, 0 when done.
+        """
+
+        def write(db: sqlite3.Connection) -> int:
+            rows = db.execute(
+                "SELECT record_offset, timestamp_ms FROM records WHERE record_offset < ?"
+                " ORDER BY record_offset LIMIT ?",
+                (before_offset, chunk),
+            ).fetchall()
+            keep_from = next((offset for offset, time_ms in rows if time_ms >= before_ms), None)
+            if keep_from is None:
+                keep_from = rows[-1][0] + 1 if rows else 0
+            if not rows or keep_from <= rows[0][0]:
+                return 0
+            # The floor outlives the rows: offsets are never used again.
+            db.execute(_UPSERT, ("floor", str(self._next_offset(db))))
+            db.execute(_UPSERT, ("low", str(keep_from)))
+            deleted = db.execute("DELETE FROM records WHERE record_offset < ?", (keep_from,)).rowcount
+            db.execute(f"PRAGMA incremental_vacuum({chunk})").fetchall()
+            return deleted
+
+        return self._transaction(write)
+
+    def set_consumed(self, offset: int) -> None:
+        """Write down how far the consumer is: for people and for trimming, never read back as a position."""
+        self._transaction(lambda db: db.execute(_UPSERT, ("consumed", str(offset))) and None)
+
+    def probe(self) -> None:
+        """Find out with a real commit whether a record would be taken now. Raises what `append` would."""
+        free = os.statvfs(self.path.parent)
+        if free.f_bavail * free.f_frsize < LOW_DISK_BYTES:
+            raise LogFull(f"the disk of the journal {self.path} is full")
+        if self._max_bytes is not None and self.used_bytes() + 4 * PAGE_BYTES > self._max_bytes:
+            raise LogFull(f"the journal {self.path} has reached its limit of {self._max_bytes} bytes")
+        self._transaction(lambda db: db.execute(_UPSERT, ("probed", str(time.time_ns()))) and None)
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def run() -> T:
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(db)
+                db.execute("COMMIT")
+                return result
+            except BaseException:
+                _roll_back(db)
+                raise
+
+        self._same_file()
+        return self._patiently(run)
+
+    # --- reading
+
+    def read(self, offset: int, limit: int) -> list[LogRecord]:
+        """Up to `limit` records from the first one at or after `offset`, up to the first hole.
+
+        A row whose CRC is wrong comes with key and value None: its bytes cannot be trusted. Rows on
+        pages that cannot be read are left out. Raises JournalDamaged when nothing after `offset` can be
+        read though there are records.
+        """
+        try:
+            rows = self._patiently(
+                lambda: self._connection()
+                .execute(
+                    f"SELECT {_COLUMNS} FROM records WHERE record_offset >= ? ORDER BY record_offset LIMIT ?",
+                    (offset, limit),
+                )
+                .fetchall()
+            )
+        except JournalDamaged:
+            rows = self._read_around(offset, limit)
+            if not rows:
+                raise
+        if not rows:
+            return []
+        first = rows[0][0]
+        if rows[-1][0] - first + 1 != len(rows):
+            rows = [row for place, row in enumerate(rows) if row[0] == first + place]
+        return [_record(*row) for row in rows]
+
+    def _read_around(self, offset: int, limit: int) -> list[tuple[int, int, int, bytes, bytes]]:
+        """Row by row, since SQLite gives up a whole result at the first page that it cannot read."""
+        rows: list[tuple[int, int, int, bytes, bytes]] = []
+        for wanted in range(offset, self.watermarks().high):
+            try:
+                row = self._patiently(lambda wanted=wanted: self._one(wanted))  # type: ignore[misc]
+            except JournalDamaged:
+                row = None
+            if row is not None:
+                rows.append(row)
+            elif rows:
+                break
+            if len(rows) == limit:
+                break
+        return rows
+
+    def _one(self, offset: int) -> tuple[int, int, int, bytes, bytes] | None:
+        found: tuple[int, int, int, bytes, bytes] | None = (
+            self._connection()
+            .execute(f"SELECT {_COLUMNS} FROM records WHERE record_offset = ?", (offset,))
+            .fetchone()
+        )
+        return found
+
+    def watermarks(self) -> Watermarks:
+        """The first offset held and the one after the last."""
+
+        def read() -> Watermarks:
+            db = self._connection()
+            first = db.execute("SELECT min(record_offset) FROM records").fetchone()[0]
+            high = self._next_offset(db)
+            return Watermarks(high if first is None else first, high)
+
+        return self._patiently(read)
+
+    def oldest_ms(self) -> int | None:
+        """The Unix time in milliseconds of the oldest record; None when there is none."""
+
+        def read() -> int | None:
+            row = (
+                self._connection()
+                .execute("SELECT timestamp_ms FROM records ORDER BY record_offset LIMIT 1")
+                .fetchone()
+            )
+            return None if row is None else int(row[0])
+
+        return self._patiently(read)
+
+    def consumed(self) -> int | None:
+        """What `set_consumed` wrote last."""
+        value = self._patiently(lambda: _meta(self._connection(), "consumed"))
+        return None if value is None else int(value)
+
+    def version(self) -> int:
+        """A number that changes when another connection has committed; cheap enough for every few ms."""
+        return int(self._patiently(lambda: self._connection().execute("PRAGMA data_version").fetchone()[0]))
+
+    def used_bytes(self) -> int:
+        """What the records take on disk, without the pages that are free for new ones."""
+
+        def read() -> int:
+            db = self._connection()
+            pages = db.execute("PRAGMA page_count").fetchone()[0]
+            free = db.execute("PRAGMA freelist_count").fetchone()[0]
+            return int(pages - free) * PAGE_BYTES
+
+        return self._patiently(read)
+
+    # --- the connection
+
+    @staticmethod
+    def _next_offset(db: sqlite3.Connection) -> int:
+        last = db.execute("SELECT max(record_offset) FROM records").fetchone()[0]
+        floor = int(_meta(db, "floor") or 0)
+        return floor if last is None else max(floor, int(last) + 1)
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise LogUnavailable(f"the journal {self.path} is not open")
+        return self._db
+
+    def _same_file(self) -> None:
+        """A file that was removed would take records that no one can ever read."""
+        try:
+            inode = os.stat(self.path).st_ino
+        except OSError:
+            inode = -1
+        if self._db is not None and inode != self._inode:
+            raise LogUnavailable(f"the journal {self.path} was removed while it was in use")
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Run `work`, again while another process holds the file; SQLite's errors become the project's."""
+        end = time.monotonic() + self._busy_timeout
+        pause = 0.0002
+        while True:
+            try:
+                return work()
+            except sqlite3.Error as error:
+                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+                if code & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > end:
+                    raise _log_error(self.path, error, code) from None
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.005)
+
+
+def _record(offset: int, timestamp_ms: int, crc: int, key: bytes, value: bytes) -> LogRecord:
+    try:
+        intact = record_crc(offset, timestamp_ms, key, value) == crc
+    except TypeError:
+        intact = False
+    if intact:
+        return LogRecord(PARTITION, offset, timestamp_ms, key, value)
+    return LogRecord(PARTITION, offset, timestamp_ms if isinstance(timestamp_ms, int) else 0, None, None)
+
+
+def _meta(db: sqlite3.Connection, name: str) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    if db.in_transaction:
+        try:
+            db.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass
+
+
+def _flock(descriptor: int, operation: int) -> bool:
+    try:
+        fcntl.flock(descriptor, operation)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _log_error(path: Path, error: sqlite3.Error, code: int) -> LogError:
+    kind = code & 0xFF
+    if kind == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_WRITE:
+        return LogFull(f"the journal {path} takes no more: its disk, its quota or its limit is full")
+    if code in (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC):
+        return LogUncertain(f"the disk of the journal {path} did not confirm a write")
+    if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code == sqlite3.SQLITE_IOERR_SHORT_READ:
+        return JournalDamaged(f"the journal {path} is damaged ({error}); the next start repairs it")
+    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return LogUnavailable(f"the journal {path} is locked by another process")
+    if kind == sqlite3.SQLITE_TOOBIG:
+        return RecordTooLarge("a record is larger than the journal takes")
+    return LogUnavailable(f"the journal {path} cannot be used: {error}")
