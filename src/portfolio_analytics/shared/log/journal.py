@@ -7,27 +7,24 @@ is busy, share one commit and one fsync.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import queue
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain, RecordTooLarge
+from portfolio_analytics.shared.log.file_lock import FileLock
 from portfolio_analytics.shared.log.journal_file import MAX_RECORD_BYTES, PARTITION, JournalFile
 from portfolio_analytics.shared.log.protocol import Appended, LogRecord, Positions, Watermarks
 
-MAX_COMMIT_RECORDS = 4096
-MAX_COMMIT_BYTES = 8 << 20
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.006
-CONSUMED_EVERY = 1.0
+CONSUMED_EVERY_SECONDS = 1.0
+HEALTH_SECONDS = 1.0
 
 Result = Appended | BaseException
-_Single = tuple[tuple[bytes, bytes], "asyncio.Future[Appended]"]
-_Many = tuple[Sequence[tuple[bytes, bytes]], "asyncio.Future[list[Result]]"]
 
 
 class _Work:
@@ -36,8 +33,8 @@ class _Work:
     __slots__ = ("many", "probes", "singles")
 
     def __init__(self) -> None:
-        self.singles: list[_Single] = []
-        self.many: list[_Many] = []
+        self.singles: list[tuple[tuple[bytes, bytes], asyncio.Future[Appended]]] = []
+        self.many: list[tuple[Sequence[tuple[bytes, bytes]], asyncio.Future[list[Result]]]] = []
         self.probes: list[asyncio.Future[None]] = []
 
 
@@ -59,10 +56,10 @@ class JournalWriter:
         self._file = JournalFile(path, busy_timeout=busy_timeout, max_bytes=max_bytes)
         self._max_record_bytes = max_record_bytes
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._work: _Work | None = None
-        self._unfinished = 0
+        self._gathering: _Work | None = None
+        self._unfinished: set[_Work] = set()
         self._idle = asyncio.Event()
-        self._closed = False
+        self._idle.set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._failing = False
@@ -73,8 +70,7 @@ class JournalWriter:
         if self._thread is not None:
             return
         self._loop = asyncio.get_running_loop()
-        self._idle.set()
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="journal", daemon=True)
         self._thread.start()
         await self.healthy()
 
@@ -88,7 +84,7 @@ class JournalWriter:
         return future
 
     def append_many(self, records: Sequence[tuple[bytes, bytes]]) -> Awaitable[list[Result]]:
-        """Store several records; one result a record, in order. See LogWriter."""
+        """Store several records in one commit; one result a record, in order. See LogWriter."""
         future: asyncio.Future[list[Result]] = self._running().create_future()
         if records:
             self._gathered().many.append((records, future))
@@ -99,7 +95,7 @@ class JournalWriter:
     async def healthy(self) -> str | None:
         """None when the journal takes records now, else why not. Found out with a real commit."""
         loop = self._running()
-        if not self._failing and loop.time() - self._last_commit < 1.0:
+        if not self._failing and loop.time() - self._last_commit < HEALTH_SECONDS:
             return None
         future: asyncio.Future[None] = loop.create_future()
         self._gathered().probes.append(future)
@@ -111,152 +107,249 @@ class JournalWriter:
 
     async def close(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for what was appended, then let go of the file."""
-        if self._thread is None or self._closed:
+        thread, self._thread = self._thread, None
+        if thread is None:
             return
         try:
             await asyncio.wait_for(self._idle.wait(), timeout)
         except TimeoutError:
-            pass
-        self._closed = True
+            for work in list(self._unfinished):
+                self._fail(work, LogUncertain("the journal was closed before the disk answered"))
+        self._loop = None
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join, max(0.1, timeout))
+        await asyncio.to_thread(thread.join, max(0.1, timeout))
 
     # --- in the event loop
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None or self._closed:
+        if self._loop is None:
             raise LogUnavailable("the journal is not open")
         return self._loop
 
     def _gathered(self) -> _Work:
         """What this iteration of the loop appends; it goes to the thread when the iteration is over."""
-        work = self._work
+        work = self._gathering
         if work is None:
-            work = self._work = _Work()
+            work = self._gathering = _Work()
+            self._unfinished.add(work)
+            self._idle.clear()
             self._running().call_soon(self._hand_over)
         return work
 
     def _hand_over(self) -> None:
-        work, self._work = self._work, None
+        work, self._gathering = self._gathering, None
         if work is not None:
-            self._unfinished += 1
-            self._idle.clear()
             self._queue.put(work)
+
+    def _fits(self, record: tuple[bytes, bytes]) -> bool:
+        return len(record[0]) + len(record[1]) <= self._max_record_bytes
 
     def _too_large(self, key: bytes, value: bytes) -> RecordTooLarge:
         return RecordTooLarge(
             f"a record of {len(key) + len(value)} bytes; the journal takes up to {self._max_record_bytes}"
         )
 
-    def _finish(self, done: list[tuple[_Work, int | LogError]]) -> None:
-        """Complete the futures of one commit: `done` holds the first offset of each work, or its error."""
-        for work, outcome in done:
-            if isinstance(outcome, int):
-                self._succeed(work, outcome)
-            else:
+    def _finish(self, works: list[_Work], outcome: int | LogError) -> None:
+        """Complete the futures of one commit: its first offset, or why it failed."""
+        self._failing = isinstance(outcome, LogError)
+        if isinstance(outcome, LogError):
+            for work in works:
                 self._fail(work, outcome)
-        self._unfinished -= len(done)
-        if not self._unfinished and self._work is None:
+        else:
+            self._last_commit = time.monotonic()
+            for work in works:
+                outcome = self._succeed(work, outcome)
+        self._unfinished.difference_update(works)
+        if not self._unfinished:
             self._idle.set()
 
-    def _succeed(self, work: _Work, offset: int) -> None:
-        self._failing = False
-        self._last_commit = self._running_time()
+    def _succeed(self, work: _Work, offset: int) -> int:
         for _, single in work.singles:
             if not single.done():
                 single.set_result(Appended(PARTITION, offset))
             offset += 1
         for records, many in work.many:
             results: list[Result] = []
-            for key, value in records:
-                if len(key) + len(value) > self._max_record_bytes:
-                    results.append(self._too_large(key, value))
-                else:
+            for record in records:
+                if self._fits(record):
                     results.append(Appended(PARTITION, offset))
                     offset += 1
+                else:
+                    results.append(self._too_large(*record))
             if not many.done():
                 many.set_result(results)
         for probe in work.probes:
             if not probe.done():
                 probe.set_result(None)
+        return offset
 
     def _fail(self, work: _Work, error: LogError) -> None:
-        self._failing = True
+        # Each gets an error of its own: a shared one would gather every waiter's traceback.
+        kind, reason = type(error), str(error)
         for _, single in work.singles:
             if not single.done():
-                single.set_exception(error)
+                single.set_exception(kind(reason))
         for records, many in work.many:
             if not many.done():
-                many.set_result([self._refusal(key, value, error) for key, value in records])
+                many.set_result([kind(reason) if self._fits(r) else self._too_large(*r) for r in records])
         for probe in work.probes:
             if not probe.done():
-                probe.set_exception(error)
-
-    def _refusal(self, key: bytes, value: bytes, error: LogError) -> LogError:
-        return self._too_large(key, value) if len(key) + len(value) > self._max_record_bytes else error
-
-    def _running_time(self) -> float:
-        return self._loop.time() if self._loop is not None else 0.0
+                probe.set_exception(kind(reason))
 
     # --- in the committing thread
 
-    def _run(self) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         ended = False
         while not ended:
             works: list[_Work] = []
             waiting = self._queue.get()
-            while True:
-                if waiting is None:
-                    ended = True
-                    break
-                works.append(waiting)
-                if len(works) >= MAX_COMMIT_RECORDS:
-                    break
-                try:
+            try:
+                while waiting is not None:
+                    works.append(waiting)
                     waiting = self._queue.get_nowait()
-                except queue.Empty:
-                    break
+                ended = True
+            except queue.Empty:
+                pass
             if works:
-                self._report(self._commit(works))
+                outcome = self._commit(works)
+                with suppress(RuntimeError):  # the loop has ended: no one waits any more
+                    loop.call_soon_threadsafe(self._finish, works, outcome)
         self._file.close()
 
-    def _report(self, done: list[tuple[_Work, int | LogError]]) -> None:
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            try:
-                loop.call_soon_threadsafe(self._finish, done)
-            except RuntimeError:
-                pass  # the loop ended between the two lines: no one waits any more
-
-    def _commit(self, works: list[_Work]) -> list[tuple[_Work, int | LogError]]:
-        """Commit what the works hold, in as few commits as the bounds allow."""
-        done: list[tuple[_Work, int | LogError]] = []
+    def _commit(self, works: list[_Work]) -> int | LogError:
+        """Store everything that waits in one commit; the first offset, or the error of all of it."""
         batch: list[tuple[bytes, bytes]] = []
-        members: list[tuple[_Work, int]] = []
-        size = 0
         for work in works:
-            members.append((work, len(batch)))
-            batch.extend(record for record, _ in work.singles)
+            batch.extend([record for record, _ in work.singles])
             for records, _ in work.many:
-                batch.extend(r for r in records if len(r[0]) + len(r[1]) <= self._max_record_bytes)
-            size = sum(len(value) for _, value in batch) if len(batch) < 64 else size + 64
-            if len(batch) >= MAX_COMMIT_RECORDS or size >= MAX_COMMIT_BYTES:
-                done += self._commit_batch(batch, members)
-                batch, members, size = [], [], 0
-        if members:
-            done += self._commit_batch(batch, members)
-        return done
-
-    def _commit_batch(
-        self, batch: list[tuple[bytes, bytes]], members: list[tuple[_Work, int]]
-    ) -> list[tuple[_Work, int | LogError]]:
+                batch.extend(filter(self._fits, records))
         try:
             self._file.open()
-            first = self._file.append(batch) if batch else 0
-            if not batch:
-                self._file.probe()
-            return [(work, first + place) for work, place in members]
+            if batch:
+                return self._file.append(batch)
+            self._file.probe()
+            return 0
         except LogError as error:
-            if not isinstance(error, LogUncertain):
-                self._file.close()
-            return [(work, error) for work, _ in members]
+            if isinstance(error, LogUnavailable):
+                self._file.close()  # removed, or damaged: the next commit opens what is there then
+            return error
+
+
+class JournalReader:
+    """Reads the journal at `path`; one process may, which a lock file sees to.
+
+    Another process's commit is seen within about 6 ms; a writer is never waited for.
+    """
+
+    on_assigned: Callable[[str, Sequence[int]], Positions]
+    on_revoked: Callable[[Sequence[int]], None]
+    on_gap: Callable[[int, int, int], None]
+
+    def __init__(self, path: Path, *, busy_timeout: float = 5.0) -> None:
+        self.on_assigned = lambda topic_id, partitions: dict.fromkeys(partitions)
+        self.on_revoked = lambda partitions: None
+        self.on_gap = lambda partition, wanted, resumed: None
+        self.topic_id = ""
+        self._file = JournalFile(path, busy_timeout=busy_timeout)
+        self._lock = FileLock(Path(f"{path}.reader"))
+        self._position: int | None = None
+        self._seen_version = -1
+        self._consumed = -1
+        self._consumed_written = -1
+        self._consumed_time = float("-inf")
+
+    def open(self) -> None:
+        """Become the one reader. Raises LogUnavailable when another process is, or without a file."""
+        if not self._lock.take():
+            raise LogUnavailable(
+                f"another process ({self._lock.owner()}) reads the journal {self._file.path}"
+            )
+        try:
+            self._file.open()
+        except LogError:
+            self._lock.release()
+            raise
+        self.topic_id = self._file.topic_id
+
+    def poll(self, max_records: int, timeout: float) -> list[LogRecord]:
+        """Up to `max_records` records, waiting at most `timeout` seconds for the first one. See LogReader.
+
+        A row whose checksum is wrong has key and value None. Records that cannot be read any more are
+        reported as a gap.
+        """
+        if self._position is None:
+            self._position = self._start()
+        end = time.monotonic() + timeout
+        pause = FIRST_PAUSE
+        while True:
+            version = self._file.version()
+            if version != self._seen_version:
+                records = self._read(self._position, max_records)
+                if records:
+                    return records
+                self._seen_version = version
+            left = end - time.monotonic()
+            if left <= 0:
+                return []
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.3, LONGEST_PAUSE)
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Read from `offset` next."""
+        self._position = offset
+        self._seen_version = -1
+
+    def watermarks(self, partition: int = PARTITION) -> Watermarks:
+        """What the journal holds now."""
+        return self._file.watermarks()
+
+    def commit(self, positions: Mapping[int, int]) -> None:
+        """Note how far the database is; written to the file at most once a second, and at the end."""
+        self._consumed = positions.get(PARTITION, self._consumed)
+        if time.monotonic() - self._consumed_time >= CONSUMED_EVERY_SECONDS:
+            self._write_consumed()
+
+    def trim(self, before_offset: int, before_ms: int) -> int:
+        """Delete what is below `before_offset` AND older than `before_ms` (Unix time); how many records.
+
+        Done in commits of 1,000 with a pause between them, so that writers hardly wait.
+        """
+        total = 0
+        while deleted := self._file.trim(before_offset, before_ms):
+            total += deleted
+            time.sleep(0.002)
+        return total
+
+    def close(self) -> None:
+        """Let go; the position is forgotten, so that a new `open` asks `on_assigned` again."""
+        if self._position is not None:
+            self._position = None
+            with suppress(LogError):
+                self._write_consumed()
+            self.on_revoked([PARTITION])
+        self._file.close()
+        self._lock.release()
+
+    def _start(self) -> int:
+        position = self.on_assigned(self.topic_id, [PARTITION]).get(PARTITION)
+        held = self._file.watermarks()
+        if position is None:
+            return held.low
+        if position < held.low or position > held.high:
+            self.on_gap(PARTITION, position, held.low)
+            return held.low
+        return position
+
+    def _read(self, position: int, limit: int) -> list[LogRecord]:
+        records = self._file.read(position, limit)
+        if records:
+            if records[0].offset > position:
+                self.on_gap(PARTITION, position, records[0].offset)
+            self._position = records[-1].offset + 1
+        return records
+
+    def _write_consumed(self) -> None:
+        self._consumed_time = time.monotonic()
+        if self._consumed > self._consumed_written:
+            self._file.set_consumed(self._consumed)
+            self._consumed_written = self._consumed

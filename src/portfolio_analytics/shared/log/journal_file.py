@@ -15,6 +15,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,8 +38,16 @@ _SCHEMA = (
     " record_key BLOB NOT NULL, value BLOB NOT NULL)",
 )
 _INSERT = "INSERT INTO records (record_offset, timestamp_ms, crc, record_key, value) VALUES "
-_COLUMNS = "record_offset, timestamp_ms, crc, record_key, value"
-_UPSERT = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_SELECT = (
+    "SELECT record_offset, timestamp_ms, crc, record_key, value FROM records"
+    " WHERE record_offset >= ? ORDER BY record_offset LIMIT ?"
+)
+_SELECT_ONE = (
+    "SELECT record_offset, timestamp_ms, crc, record_key, value FROM records WHERE record_offset = ?"
+)
+_UPSERT = (
+    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
 
 # A statement gives up the interpreter lock once, and getting it back from a busy event loop can take
 # milliseconds: rows go in few statements of many rows, in sizes that SQLite has compiled already.
@@ -107,7 +116,9 @@ class JournalFile:
         end = time.monotonic() + self._busy_timeout
         while not _flock(self._presence, fcntl.LOCK_SH | fcntl.LOCK_NB):
             if time.monotonic() > end:
-                raise LogUnavailable(f"the journal {self.path} is held by another process that does not let go")
+                raise LogUnavailable(
+                    f"the journal {self.path} is held by another process that does not let go"
+                )
             time.sleep(0.005)
 
     def _connect(self) -> None:
@@ -130,7 +141,9 @@ class JournalFile:
 
     def _prepare(self, db: sqlite3.Connection) -> str:
         """Make the tables where they are missing; the topic id."""
-        found = db.execute("SELECT count(*) FROM sqlite_schema WHERE name IN ('meta', 'records')").fetchone()[0]
+        found = db.execute("SELECT count(*) FROM sqlite_schema WHERE name IN ('meta', 'records')").fetchone()[
+            0
+        ]
         if found < 2:
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -144,17 +157,17 @@ class JournalFile:
                 raise
         version = _meta(db, "format")
         if version != FORMAT:
-            raise LogUnavailable(f"the journal {self.path} has format {version}; this program writes format {FORMAT}")
+            raise LogUnavailable(
+                f"the journal {self.path} has format {version}; this program writes format {FORMAT}"
+            )
         return _meta(db, "topic_id") or ""
 
     def close(self) -> None:
         """Let go of the file. May be called twice."""
         db, self._db = self._db, None
         if db is not None:
-            try:
+            with suppress(sqlite3.Error):
                 db.close()
-            except sqlite3.Error:
-                pass
         if self._presence >= 0:
             os.close(self._presence)
             self._presence = -1
@@ -248,12 +261,14 @@ class JournalFile:
         """
         try:
             rows = self._patiently(
-                lambda: self._connection()
-                .execute(
-                    f"SELECT {_COLUMNS} FROM records WHERE record_offset >= ? ORDER BY record_offset LIMIT ?",
-                    (offset, limit),
+                lambda: (
+                    self._connection()
+                    .execute(
+                        _SELECT,
+                        (offset, limit),
+                    )
+                    .fetchall()
                 )
-                .fetchall()
             )
         except JournalDamaged:
             rows = self._read_around(offset, limit)
@@ -284,9 +299,7 @@ class JournalFile:
 
     def _one(self, offset: int) -> tuple[int, int, int, bytes, bytes] | None:
         found: tuple[int, int, int, bytes, bytes] | None = (
-            self._connection()
-            .execute(f"SELECT {_COLUMNS} FROM records WHERE record_offset = ?", (offset,))
-            .fetchone()
+            self._connection().execute(_SELECT_ONE, (offset,)).fetchone()
         )
         return found
 
@@ -388,10 +401,8 @@ def _meta(db: sqlite3.Connection, name: str) -> str | None:
 
 def _roll_back(db: sqlite3.Connection) -> None:
     if db.in_transaction:
-        try:
+        with suppress(sqlite3.Error):
             db.execute("ROLLBACK")
-        except sqlite3.Error:
-            pass
 
 
 def _flock(descriptor: int, operation: int) -> bool:
