@@ -9,7 +9,11 @@
     │   └── RecordTooLarge  nothing was written, and never will be
     ├── StorageUnavailable  PostgreSQL cannot be reached or refuses for a reason that passes
     ├── Fenced              another consumer owns the partition now
-    └── InvalidEvent        the client's mistake: an error code, a sentence, and the field
+    ├── InvalidEvent        the client's mistake: an error code, a sentence, and the field
+    └── ActRefused          an administrative act that cannot be done as asked
+        ├── UnknownName     there is no such site, token, goal or link
+        ├── NameTaken       there is one already
+        └── InvalidValue    a value that cannot be set
 """
 
 from __future__ import annotations
@@ -68,3 +72,28 @@ class InvalidEvent(AnalyticsError):
         self.message = message
         self.field = field
         self.status = status
+
+
+class ActRefused(AnalyticsError):
+    """An administrative act that cannot be done; nothing was changed.
+
+    `code` is a stable word for programs, `message` a sentence for people, `field` the offending field.
+    """
+
+    def __init__(self, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+class UnknownName(ActRefused):
+    """What is asked for does not exist."""
+
+
+class NameTaken(ActRefused):
+    """What is to be made exists."""
+
+
+class InvalidValue(ActRefused):
+    """A value that cannot be set."""
