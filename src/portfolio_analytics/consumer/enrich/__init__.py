@@ -1,0 +1,1 @@
+"""What can be known from an event's own words: its client, its screen, where it came from."""
