@@ -90,7 +90,7 @@ def npm(folder: Path, *arguments: str) -> None:
 
     programs = Path(ROOT_DIR, "bin")
     # Not bin/npm: a link that the wheel format has turned into a file in the wrong place.
-    command = [programs / "node", Path(ROOT_DIR, "lib/node_modules/npm/bin/npm-cli.js"), *arguments]
+    command = [f"{programs}/node", f"{ROOT_DIR}/lib/node_modules/npm/bin/npm-cli.js", *arguments]
     environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
     # stdout belongs to the build front end, which may parse it.
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=sys.stderr)
