@@ -107,6 +107,7 @@ def _bare_host(host: str) -> str:
     return host.lower().partition(":")[0].rstrip(".").removeprefix("www.")
 
 
+@lru_cache(maxsize=CACHED_ORIGINS)
 def _split_query(query: str) -> tuple[Campaign, str]:
     """A query's campaign values, and what is left of the query, in its own order and writing."""
     found: dict[str, str] = {}
