@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from portfolio_analytics.shared.errors import AnalyticsError
+from portfolio_analytics.storage import admin_token
 
 MAX_EVENTS = 1000
 MAX_BYTES = 1_000_000  # the intake takes 1 MiB; the rest is the array's brackets and commas
@@ -138,7 +139,7 @@ def find_token(given: str | None, environ: Mapping[str, str], data_dir: Path) ->
     if token:
         return token
     try:
-        return (data_dir / "admin-token").read_text("utf-8").strip() or None
+        return (data_dir / admin_token.FILE_NAME).read_text("utf-8").strip() or None
     except OSError:
         return None
 

@@ -92,7 +92,8 @@ def referrer_place(referrer: str) -> str | None:
     """Host (without www. and port) and path of a referrer; None where it names no host."""
     text = referrer.strip()
     if "://" not in text:
-        text = "https://" + text.removeprefix("//") if "." in text.partition("/")[0] else ""
+        bare = text.removeprefix("//")
+        text = f"https://{bare}" if "." in bare.partition("/")[0] else ""
     try:
         parts = urlsplit(text)
         host = parts.hostname
