@@ -5,12 +5,14 @@ Functions return steps: carry them out with `steps.run` or `steps.run_async`.
 A record in the log names its site, so a name outlives what happens to the site:
 
 * renamed: the old name stays an alias, under which records and unchanged pages still count;
-* reset: the rows go, and records accepted before `counts_from` are no longer taken;
+* reset: the rows go, and records accepted before `counts_from` are no longer taken. The site gets another
+  site_id, so that nothing a consumer remembers of the old one (dictionaries) is taken for the new;
 * deleted: the rows and settings go, the row with its name and `deleted_at` stays, so that a backlog or a
-  replay does not bring the site back. Adding the name again revives it with `counts_from` = now.
+  replay does not bring the site back. Adding the name again revives it, as empty as a reset one.
 
-A consumer's transaction runs LOCK_FOR_RECORDS first. It waits for a reset or delete under way, makes those
-wait for it, and reads the state that holds until its commit.
+A consumer's transaction runs LOCK_FOR_RECORDS before it touches a site's rows. It waits for a reset or
+delete under way, makes those wait for it, and reads the state that holds until its commit. A site_id that
+is missing then was reset meanwhile: the batch starts anew with `known`.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ _SITES = """
         OR s.site_id = (SELECT site_id FROM site_aliases WHERE name = %(name)s))
     ORDER BY s.name"""
 
-_LOCK = "SELECT FROM sites WHERE site_id = %(site_id)s FOR UPDATE"
+_LOCK = "SELECT 1 AS locked FROM sites WHERE site_id = %(site_id)s FOR UPDATE"
 
 _TAKEN = """
     SELECT s.name, s.deleted_at FROM sites s WHERE s.name = %(name)s
@@ -73,10 +75,11 @@ _TAKEN = """
 
 _ADD = """
     INSERT INTO sites (name, time_zone) VALUES (%(name)s, %(time_zone)s)
-    ON CONFLICT (name) DO UPDATE
-        SET time_zone = excluded.time_zone, created_at = now(), counts_from = now(), deleted_at = NULL
-        WHERE sites.deleted_at IS NOT NULL
-    RETURNING site_id"""
+    ON CONFLICT (name) DO NOTHING RETURNING site_id"""
+_DELETED = "SELECT site_id FROM sites WHERE name = %(name)s AND deleted_at IS NOT NULL FOR UPDATE"
+_REVIVE = """
+    UPDATE sites SET deleted_at = NULL, created_at = now(), time_zone = %(time_zone)s
+    WHERE site_id = %(site_id)s"""
 
 _RENAME = "UPDATE sites SET name = %(new)s WHERE site_id = %(site_id)s"
 _KEEP_OLD_NAME = "INSERT INTO site_aliases (name, site_id) VALUES (%(old)s, %(site_id)s)"
@@ -94,14 +97,26 @@ _CHANGE = """
             THEN now() ELSE rebuild_wanted_at END
     WHERE site_id = %(site_id)s"""
 
-_KNOWN_ZONE = "SELECT FROM pg_timezone_names WHERE name = %(time_zone)s"
+_KNOWN_ZONE = "SELECT 1 AS known FROM pg_timezone_names WHERE name = %(time_zone)s"
 _REBUILT = "UPDATE sites SET rebuild_wanted_at = NULL WHERE name = %(name)s"
 
-_RESET = "UPDATE sites SET counts_from = now(), rebuild_wanted_at = NULL WHERE site_id = %(site_id)s"
+_RENUMBER = """
+    UPDATE sites SET site_id = DEFAULT, counts_from = now(), rebuild_wanted_at = NULL
+    WHERE site_id = %(site_id)s RETURNING site_id"""
+_MOVE: tuple[LiteralString, ...] = (
+    "UPDATE suppressions SET site_id = %(new_id)s WHERE site_id = %(site_id)s",
+    "UPDATE audit_log SET site_id = %(new_id)s WHERE site_id = %(site_id)s",
+)
 _DELETE = """
     UPDATE sites SET deleted_at = now(), counts_from = now(), rebuild_wanted_at = NULL,
         time_zone = 'UTC', host_names = '{}', excluded_addresses = '{}', excluded_paths = '{}'
     WHERE site_id = %(site_id)s"""
+
+_KNOWN = """
+    SELECT n.name AS asked, s.site_id, s.name, s.time_zone, s.counts_from, s.deleted_at IS NOT NULL AS deleted
+    FROM unnest(%(names)s::text[]) AS n (name)
+    LEFT JOIN site_aliases a ON a.name = n.name
+    JOIN sites s ON s.name = n.name OR s.site_id = a.site_id"""
 
 _POLICIES = """
     SELECT n.name, s.name AS site, s.host_names, s.excluded_addresses, s.excluded_paths,
@@ -133,6 +148,19 @@ class SiteChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     excluded_paths: list[str] | None = None
 
 
+class KnownSite(msgspec.Struct, frozen=True):
+    """Whose records a name's are.
+
+    Those accepted before `counts_from` are not taken, and none is when the site was deleted.
+    """
+
+    site_id: int
+    name: str
+    time_zone: str
+    counts_from: datetime.datetime | None
+    deleted: bool
+
+
 class Policy(msgspec.Struct, frozen=True):
     """What intake must know of one name: whose it is, what it takes, whether the site was deleted."""
 
@@ -161,10 +189,16 @@ def add(name: str, time_zone: str, actor: str) -> Steps[Site]:
     name = clean_name(name)
     yield from _check_zone(time_zone)
     yield from _check_free(name)
-    rows = yield Query(_ADD, {"name": name, "time_zone": time_zone})
-    if not rows:
-        raise NameTaken("site_exists", f"There is a site {name!r} already.", "name")
-    yield from audit.record(actor, "site.add", rows[0]["site_id"], name, time_zone=time_zone)
+    deleted = yield Query(_DELETED, {"name": name})
+    if deleted:
+        site_id = yield from _renumber(deleted[0]["site_id"])
+        yield Query(_REVIVE, {"site_id": site_id, "time_zone": time_zone})
+    else:
+        rows = yield Query(_ADD, {"name": name, "time_zone": time_zone})
+        if not rows:
+            raise _taken(name)
+        site_id = rows[0]["site_id"]
+    yield from audit.record(actor, "site.add", site_id, name, time_zone=time_zone)
     return (yield from find(name))
 
 
@@ -204,9 +238,9 @@ def rebuilt(name: str) -> Steps[None]:
 def reset(name: str, actor: str) -> Steps[Site]:
     """Forget all that was counted for a site, records in flight included. Raises UnknownName."""
     row = yield from _locked(name)
-    yield Query(_RESET, {"site_id": row["site_id"]})
+    site_id = yield from _renumber(row["site_id"])
     yield from _take_away(EMPTY, row)
-    yield from audit.record(actor, "site.reset", row["site_id"], row["name"])
+    yield from audit.record(actor, "site.reset", site_id, row["name"])
     return (yield from find(name))
 
 
@@ -217,6 +251,12 @@ def delete(name: str, actor: str) -> Steps[None]:
     yield Query(_DELETE, {"site_id": site_id})
     yield from _take_away(EMPTY + REMOVE, row)
     yield from audit.record(actor, "site.delete", site_id, row["name"])
+
+
+def known(names: list[str]) -> Steps[dict[str, KnownSite]]:
+    """The sites that records with these names belong to, by the name asked for; without those never seen."""
+    rows = yield Query(_KNOWN, {"names": names})
+    return {row.pop("asked"): KnownSite(**row) for row in rows}
 
 
 def policies() -> Steps[list[Policy]]:
@@ -264,7 +304,7 @@ def _check_free(name: str, or_deleted: bool = False) -> Steps[None]:
         if row["name"] != name:
             raise NameTaken("site_exists", f"{name!r} is a former name of {row['name']!r}.", "name")
         if row["deleted_at"] is None:
-            raise NameTaken("site_exists", f"There is a site {name!r} already.", "name")
+            raise _taken(name)
         if or_deleted:
             raise NameTaken("site_exists", f"{name!r} was the name of a site that is deleted.", "name")
 
@@ -277,6 +317,19 @@ def _check_zone(time_zone: str) -> Steps[None]:
     if not rows:
         message = f"{time_zone!r} is not a time zone such as Europe/Berlin."
         raise InvalidValue("invalid_time_zone", message, "time_zone")
+
+
+def _renumber(site_id: int) -> Steps[int]:
+    """Give a site another number, from now on; what belongs to the site and not to its rows follows."""
+    rows = yield Query(_RENUMBER, {"site_id": site_id})
+    new_id = int(rows[0]["site_id"])
+    for statement in _MOVE:
+        yield Query(statement, {"site_id": site_id, "new_id": new_id})
+    return new_id
+
+
+def _taken(name: str) -> NameTaken:
+    return NameTaken("site_exists", f"There is a site {name!r} already.", "name")
 
 
 def _is_zone(name: str) -> bool:

@@ -57,7 +57,7 @@ _LOOKUP = """
     FROM tokens t LEFT JOIN sites s USING (site_id)
     WHERE t.hash = %(hash)s AND t.revoked_at IS NULL"""
 
-_ANY = "SELECT FROM tokens WHERE revoked_at IS NULL LIMIT 1"
+_ANY = "SELECT 1 AS live FROM tokens WHERE revoked_at IS NULL LIMIT 1"
 
 
 class Token(msgspec.Struct, frozen=True):

@@ -8,17 +8,23 @@ ALTER TABLE sites
     ADD COLUMN deleted_at timestamptz,                          -- the name is kept, so that a backlog does not bring it back
     ADD COLUMN rebuild_wanted_at timestamptz;                   -- the time zone changed after rows were rolled up
 
+-- A site that is reset gets another site_id, so that nothing a consumer remembers of the old one is taken
+-- for the new; what belongs to the site follows.
+ALTER TABLE goals
+    DROP CONSTRAINT goals_site_id_fkey,
+    ADD FOREIGN KEY (site_id) REFERENCES sites ON DELETE CASCADE ON UPDATE CASCADE;
+
 -- Names that a site had before: records in the log, and pages that were not changed yet, still carry them.
 CREATE TABLE site_aliases (
     name text PRIMARY KEY,
-    site_id int NOT NULL REFERENCES sites ON DELETE CASCADE,
+    site_id int NOT NULL REFERENCES sites ON DELETE CASCADE ON UPDATE CASCADE,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- A token is random, so one SHA-256 of it is enough. `site_id` NULL: for all sites.
 CREATE TABLE tokens (
     token_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    site_id int REFERENCES sites ON DELETE CASCADE,
+    site_id int REFERENCES sites ON DELETE CASCADE ON UPDATE CASCADE,
     name text NOT NULL,
     hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
     scopes text[] NOT NULL
@@ -32,7 +38,7 @@ CREATE UNIQUE INDEX tokens_live_name ON tokens (name) WHERE revoked_at IS NULL;
 -- Links that show one site's statistics to whoever has them.
 CREATE TABLE public_links (
     link_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    site_id int NOT NULL REFERENCES sites ON DELETE CASCADE,
+    site_id int NOT NULL REFERENCES sites ON DELETE CASCADE ON UPDATE CASCADE,
     name text NOT NULL,
     hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
     created_at timestamptz NOT NULL DEFAULT now(),
