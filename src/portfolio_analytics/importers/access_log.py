@@ -32,7 +32,7 @@ from portfolio_analytics.importers.checkpoint import (
     checkpoint_path,
     site_key,
 )
-from portfolio_analytics.importers.service import MAX_BYTES, MAX_EVENTS, Service, encode_event
+from portfolio_analytics.importers.service import MAX_BYTES, MAX_EVENTS, Service, encode_event, kind_of_answer
 from portfolio_analytics.shared.errors import AnalyticsError
 from portfolio_analytics.shared.log.file_lock import FileLock
 
@@ -160,7 +160,7 @@ class _Import:
     def _send(self, offset: int, digest: bytes) -> None:
         answers = Counter(self._progress.answers)
         if self._batch:
-            answers.update(map(_kind_of_answer, self._service.send(self._batch)))
+            answers.update(map(kind_of_answer, self._service.send(self._batch)))
             self._batch, self._batch_bytes = [], 0
         self._progress.offset, self._progress.digest = offset, digest
         self._progress.answers = dict(answers)
@@ -236,15 +236,6 @@ def country(address: str) -> str | None:
         return None
     found: str | None = iptocc.country_code(address)
     return found
-
-
-def _kind_of_answer(answer: object) -> str:
-    if not isinstance(answer, dict):
-        return "rejected: unknown"
-    status = str(answer.get("status"))
-    if status == "success":
-        return status
-    return f"{status}: {answer.get('reason') or answer.get('error') or answer.get('field') or 'unknown'}"
 
 
 def _first_line(file: BinaryIO) -> bytes:

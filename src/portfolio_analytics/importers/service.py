@@ -133,6 +133,14 @@ def encode_event(event: Event) -> bytes:
     return msgspec.json.encode(event)
 
 
+def kind_of_answer(answer: Result) -> str:
+    """What one event's answer counts as: "success", "ignored: <reason>" or "rejected: <error>"."""
+    status = str(answer.get("status"))
+    if status == "success":
+        return status
+    return f"{status}: {answer.get('reason') or answer.get('error') or 'unknown'}"
+
+
 def find_token(given: str | None, environ: Mapping[str, str], data_dir: Path) -> str | None:
     """The token to use: the one given, else ADMIN_TOKEN, else the one that `run` keeps in `data_dir`."""
     token = given or environ.get("ADMIN_TOKEN", "").strip()
@@ -149,8 +157,8 @@ def _results(content: bytes, count: int) -> list[Result]:
         results = msgspec.json.decode(content)["results"]
     except (ValueError, KeyError, TypeError):
         raise ServiceError("the answer is not one of this service's: is the address right?") from None
-    if len(results) != count:
-        raise ServiceError(f"{len(results)} answers came for {count} events")
+    if len(results) != count or not all(isinstance(result, dict) for result in results):
+        raise ServiceError(f"the answers do not belong to the {count} events that were sent")
     return list(results)
 
 
