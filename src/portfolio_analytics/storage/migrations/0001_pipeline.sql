@@ -95,7 +95,7 @@ CREATE TABLE visits (
     engaged_ms bigint NOT NULL,
     known boolean NOT NULL,     -- the visitor is a persistent id, sent with consent
     detail bytea NOT NULL,
-    PRIMARY KEY (site_id, day, actor, start_time)
+    PRIMARY KEY (site_id, actor, start_time, day)
 ) PARTITION BY RANGE (day);
 
 CREATE INDEX visits_site_visitor ON visits (site_id, visitor);
@@ -103,12 +103,14 @@ CREATE INDEX visits_site_start ON visits (site_id, start_time);
 CREATE INDEX visits_site_known ON visits (site_id, start_time) WHERE known;
 
 -- One row a visitor (or session): what two consumers lock before they touch the same person's visits.
--- `continues` is the hash of the day before when a visit went on past midnight UTC.
+-- `continues` is the hash of the day before when a visit went on past midnight UTC; `long_since` the UTC day
+-- on which the oldest of its visits of more than a day began (null: there is none).
 CREATE TABLE visitors (
     site_id int NOT NULL,
     key bigint NOT NULL,
     continues bigint,
     seen date NOT NULL,
+    long_since date,
     PRIMARY KEY (site_id, key)
 ) WITH (fillfactor = 80);
 CREATE INDEX visitors_seen ON visitors (seen);
@@ -148,7 +150,7 @@ CREATE TABLE event_totals (
 CREATE TABLE log_positions (
     topic_id text NOT NULL,
     partition int NOT NULL,
-    next bigint NOT NULL,
+    next bigint,                    -- null: nothing consumed yet
     epoch bigint NOT NULL,
     owner text NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(),

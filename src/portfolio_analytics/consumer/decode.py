@@ -1,0 +1,181 @@
+"""From a record of the log to something that can be stored, or to the reason why it cannot.
+
+Pure: what is wrong with a record is decided here and never raises.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from portfolio_analytics.consumer.dictionary import actor_id
+from portfolio_analytics.shared.log.protocol import LogRecord
+from portfolio_analytics.shared.record import (
+    TIME_FROM_RECEIPT,
+    AttestRecord,
+    EventRecord,
+    decode_legacy,
+    decode_record,
+)
+
+DAY_MS = 86_400_000
+WINDOW_BEFORE_MS = 7 * DAY_MS
+WINDOW_AFTER_MS = 600_000
+LEGACY_SITE = "default"
+INT2 = 1 << 15
+INT4 = 1 << 31
+INT8 = 1 << 63
+# Year 1970 to 9999: what a timestamptz, a date and Python's datetime all hold.
+MAX_TIME_MS = 253_402_300_799_999
+MAX_TEXT = 4_000
+
+
+class Decoded(NamedTuple):
+    """A record that can be stored, and where it stands in the log."""
+
+    event: EventRecord
+    partition: int
+    offset: int
+
+
+class Attested(NamedTuple):
+    """A control record, and where it stands in the log."""
+
+    attest: AttestRecord
+    partition: int
+    offset: int
+
+
+class Rejected(NamedTuple):
+    """A record that cannot be stored: a stable reason, and a sentence."""
+
+    record: LogRecord
+    reason: str
+    detail: str
+    event: EventRecord | None = None
+
+
+def decode(record: LogRecord, topic_id: str) -> Decoded | Attested | Rejected:
+    """What `record` is. Reasons: `empty`, `undecodable`, `out_of_range`."""
+    if not record.value:
+        return Rejected(record, "empty", "The record has no value.")
+    try:
+        found = decode_record(record.value)
+    except msgspec.ValidationError as error:
+        return _decode_legacy(record, topic_id, str(error))
+    except (ValueError, RecursionError) as error:
+        return Rejected(record, "undecodable", _sentence(error))
+    if isinstance(found, AttestRecord):
+        return Attested(found, record.partition, record.offset)
+    problem = out_of_range(found)
+    if problem:
+        return Rejected(record, "out_of_range", problem, found)
+    if b"\\u0000" in record.value:
+        found = without_nul(found)
+    return Decoded(found, record.partition, record.offset)
+
+
+def out_of_range(event: EventRecord) -> str | None:
+    """The sentence that says which value PostgreSQL cannot hold; None when all fit."""
+    if not (0 <= event.time <= MAX_TIME_MS and 0 <= event.at <= MAX_TIME_MS):
+        return "time or acceptance is not between 1970 and 9999"
+    if not 0 <= event.day <= MAX_TIME_MS // DAY_MS:
+        return "day is not between 1970 and 9999"
+    if not -INT8 <= event.visitor < INT8:
+        return "visitor is not a 64-bit number"
+    if event.visitor_before is not None and not -INT8 <= event.visitor_before < INT8:
+        return "visitor_before is not a 64-bit number"
+    if not 0 <= event.flags < INT2:
+        return "flags is not a 15-bit number"
+    if event.duration_ms is not None and not 0 <= event.duration_ms < INT4:
+        return "duration_ms is not a 31-bit number"
+    if event.scroll_depth is not None and not 0 <= event.scroll_depth <= 100:
+        return "scroll_depth is not between 0 and 100"
+    for name in ("site", "type", "page", "host", "title", "referrer", "user_agent", "session"):
+        text = getattr(event, name)
+        if text is not None and len(text) > MAX_TEXT:
+            return f"{name} is longer than {MAX_TEXT} characters"
+    return None
+
+
+def without_nul(event: EventRecord) -> EventRecord:
+    """The same event without NUL characters, which PostgreSQL text cannot hold."""
+    plain = msgspec.to_builtins(event, builtin_types=(uuid.UUID,))
+    return msgspec.convert(_clean(plain), EventRecord, builtin_types=(uuid.UUID,))
+
+
+def legacy_event(record: LogRecord, topic_id: str) -> EventRecord:
+    """An event of the original Go service, read as it is.
+
+    Its id follows from where it stands in the log; its time, where it is absent or out of the window, is
+    the record's own. Raises msgspec.ValidationError when it is not such an event.
+    """
+    assert record.value is not None
+    found = decode_legacy(record.value)
+    at = record.timestamp_ms
+    time = _instant_ms(found.timestamp)
+    flags = 0
+    if time is None or not at - WINDOW_BEFORE_MS <= time <= at + WINDOW_AFTER_MS:
+        time, flags = at, TIME_FROM_RECEIPT
+    identity = f"{topic_id}/{record.partition}/{record.offset}".encode()
+    page = found.page.split("#", 1)[0] or "/"
+    return EventRecord(
+        id=uuid.UUID(bytes=blake2b(identity, digest_size=16, person=b"legacy").digest(), version=8),
+        site=LEGACY_SITE,
+        type=found.event_type[:120],
+        page=page[:MAX_TEXT],
+        time=time,
+        at=at,
+        day=time // DAY_MS,
+        visitor=actor_id(LEGACY_SITE, found.session_id or found.user_agent or ""),
+        session=found.session_id or None,
+        flags=flags,
+        user_agent=found.user_agent[:512] if found.user_agent else None,
+        screen_width=found.screen_width,
+        screen_height=found.screen_height,
+    )
+
+
+def _decode_legacy(record: LogRecord, topic_id: str, problem: str) -> Decoded | Rejected:
+    try:
+        event = legacy_event(record, topic_id)
+    except (ValueError, RecursionError):
+        return Rejected(record, "undecodable", problem)
+    assert record.value is not None
+    if b"\\u0000" in record.value:
+        event = without_nul(event)
+    problem_of_range = out_of_range(event)
+    if problem_of_range:
+        return Rejected(record, "out_of_range", problem_of_range, event)
+    return Decoded(event, record.partition, record.offset)
+
+
+def _instant_ms(text: str | None) -> int | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        return int(moment.timestamp() * 1000)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _sentence(error: Exception) -> str:
+    return str(error)[:500] or type(error).__name__

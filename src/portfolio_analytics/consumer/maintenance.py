@@ -1,0 +1,69 @@
+"""What a consumer does now and then: partitions ahead, retention, room."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from portfolio_analytics.consumer.positions import Position
+from portfolio_analytics.shared.log.protocol import LogReader
+from portfolio_analytics.storage.partitions import drop_days, ensure_days
+
+logger = logging.getLogger(__name__)
+
+EVERY_S = 300.0
+DAYS_AHEAD = 2
+LEDGER_DAYS = 90
+_LOCK = 0x6D61696E
+
+
+class Maintenance:
+    """Runs every five minutes; of several consumers one does it, the others skip."""
+
+    def __init__(self, *, retention_days: int | None, log_retention_days: int) -> None:
+        self._retention_days = retention_days
+        self._log_retention_days = log_retention_days
+        self._next = 0.0
+
+    def due(self, monotonic: float) -> bool:
+        """Whether it is time again; if so, the next time is in five minutes."""
+        if monotonic < self._next:
+            return False
+        self._next = monotonic + EVERY_S
+        return True
+
+    def run(
+        self,
+        connect: Callable[[], psycopg.Connection[Any]],
+        reader: LogReader,
+        held: Mapping[int, Position],
+        now: float,
+    ) -> None:
+        """Do what is due at Unix time `now`. `held` are the positions this consumer has committed."""
+        with connect() as connection:
+            row = connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
+            if row and row[0]:
+                self._tidy(connection, datetime.fromtimestamp(now, UTC))
+        trim = getattr(reader, "trim", None)
+        position = held.get(0)
+        if trim is not None and position is not None and position.next is not None:
+            trim(position.next, int((now - self._log_retention_days * 86_400) * 1000))
+
+    def _tidy(self, connection: psycopg.Connection[Any], now: datetime) -> None:
+        today = now.date()
+        ensure_days(connection, [today + timedelta(days=n) for n in range(DAYS_AHEAD + 1)])
+        if self._retention_days is not None:
+            dropped = drop_days(connection, today - timedelta(days=self._retention_days))
+            if dropped:
+                logger.info("Dropped the rows of %d days up to %s.", len(dropped), dropped[-1])
+        # A key may be written as long as an event of its day can still arrive or be replayed.
+        keep = today - timedelta(days=self._log_retention_days + 8)
+        connection.execute("DELETE FROM visitors WHERE seen < %s AND long_since IS NULL", [keep])
+        connection.execute("DELETE FROM attestations WHERE taken_at < %s", [keep])
+        edge = now - timedelta(days=LEDGER_DAYS)
+        connection.execute("DELETE FROM ledger WHERE minute < %s", [edge])
+        connection.execute("DELETE FROM latencies WHERE minute < %s", [edge])

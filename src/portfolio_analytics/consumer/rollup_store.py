@@ -1,0 +1,79 @@
+"""Rollups in PostgreSQL: adding a batch's sums to the stored ones, in one order for every consumer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from struct import Struct
+from typing import Any
+
+import psycopg
+
+from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells
+from portfolio_analytics.storage.binary_copy import EPOCH_DAY, copy_rows, text
+
+TEMPORARY = """
+CREATE TEMPORARY TABLE IF NOT EXISTS changed_rollups (LIKE rollups) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS changed_totals (LIKE event_totals) ON COMMIT DELETE ROWS;
+"""
+
+_COLUMNS = ("site_id", "day", "dimension", "slot", *MEASURES, "value")
+_WIDE = ("duration_ms", "engaged_ms")
+_FORMAT = Struct("!h ii ii ih ih " + " ".join("iq" if name in _WIDE else "ii" for name in MEASURES))
+_LENGTHS = tuple(8 if name in _WIDE else 4 for name in MEASURES)
+
+_ADD = f"""
+INSERT INTO rollups ({", ".join(_COLUMNS)})
+SELECT {", ".join(_COLUMNS)} FROM changed_rollups ORDER BY site_id, dimension, day, value, slot
+ON CONFLICT (site_id, dimension, day, value, slot) DO UPDATE SET
+{", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in MEASURES)}
+"""
+
+_ADD_TOTALS = """
+INSERT INTO event_totals (site_id, day, slot, type, n)
+SELECT site_id, day, slot, type, n FROM changed_totals ORDER BY site_id, day, type, slot
+ON CONFLICT (site_id, day, type, slot) DO UPDATE SET n = event_totals.n + excluded.n
+"""
+_TOTAL = Struct("!h ii ii ih iq")
+_TOTAL_COLUMNS = ("site_id", "day", "slot", "n", "type")
+
+TotalKey = tuple[int, int, str]  # site, local day, type
+
+
+def add_rollups(
+    cursor: psycopg.Cursor[Any],
+    changes: Mapping[int, Cells],
+    slot: int,
+    path: Callable[[int, int], str],
+) -> None:
+    """Add `changes` (site -> cells) under `slot`; `path(site_id, page_id)` looks a page up."""
+    rows = [row for site_id, cells in changes.items() for row in _pack(site_id, cells, slot, path)]
+    if rows:
+        copy_rows(cursor, "changed_rollups", _COLUMNS, rows)
+        cursor.execute(_ADD)
+
+
+def add_totals(cursor: psycopg.Cursor[Any], totals: Mapping[TotalKey, int], slot: int) -> None:
+    """Add numbers of events by site, local day and type under `slot`."""
+    rows = [
+        _TOTAL.pack(len(_TOTAL_COLUMNS), 4, site_id, 4, day - EPOCH_DAY, 2, slot, 8, n) + text(kind)
+        for (site_id, day, kind), n in totals.items()
+        if n
+    ]
+    if rows:
+        copy_rows(cursor, "changed_totals", _TOTAL_COLUMNS, rows)
+        cursor.execute(_ADD_TOTALS)
+
+
+def _pack(site_id: int, cells: Cells, slot: int, path: Callable[[int, int], str]) -> Iterable[bytes]:
+    for (day, dimension, value), sums in cells.items():
+        if any(sums):
+            numbers = [part for pair in zip(_LENGTHS, sums, strict=True) for part in pair]
+            name = (
+                path(site_id, value)
+                if dimension in PAGE_DIMENSIONS and isinstance(value, int)
+                else str(value)
+            )
+            yield (
+                _FORMAT.pack(len(_COLUMNS), 4, site_id, 4, day - EPOCH_DAY, 2, dimension, 2, slot, *numbers)
+                + text(name)
+            )

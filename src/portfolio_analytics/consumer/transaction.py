@@ -1,0 +1,482 @@
+"""The transaction: a batch becomes rows, visits, rollups and a new position, all of it or none.
+
+The order within it:
+
+1. advance the positions, which fences every other owner (positions.py);
+2. lock the sites' state, and the visitors and actors of the batch;
+3. give events that go on past midnight to yesterday's visitor (continuation.py);
+4. COPY the events into a temporary table and insert them; what was there already is a duplicate;
+5. merge the visits of what was really inserted with the stored ones;
+6. add `cells(after) - cells(before)` to the rollups;
+7. add to the ledger, keep the bad rows.
+
+Every lock is taken in sorted order, so that consumers wait for each other but seldom deadlock; where they do,
+PostgreSQL rolls one back and its batch is tried again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+
+from portfolio_analytics.consumer import dictionary_store, ledger, rollup_store, visit_store
+from portfolio_analytics.consumer.bad_rows import add_bad_rows
+from portfolio_analytics.consumer.batch import Batch, Item
+from portfolio_analytics.consumer.continuation import Arrival, resolve
+from portfolio_analytics.consumer.decode import Rejected
+from portfolio_analytics.consumer.dictionary import Client
+from portfolio_analytics.consumer.enrich.origin import Origin
+from portfolio_analytics.consumer.event_row import COLUMNS, pack_event
+from portfolio_analytics.consumer.local_day import local_day
+from portfolio_analytics.consumer.positions import Position, advance
+from portfolio_analytics.consumer.rollup import Cells, add, cells
+from portfolio_analytics.consumer.site import Site, find_sites, lock_sites
+from portfolio_analytics.consumer.visit import PAUSE_MS, Visit, VisitEvent, merge_visits, visits_of
+from portfolio_analytics.consumer.visit_store import Key, Lock, Window, to_date
+from portfolio_analytics.shared.log.protocol import LogRecord
+from portfolio_analytics.shared.record import VISITOR_KNOWN
+from portfolio_analytics.storage.binary_copy import copy_rows
+from portfolio_analytics.storage.partitions import ensure_days
+
+DAY_MS = 86_400_000
+# A local day of any zone lies within 15 hours before and 13 hours after the UTC day of its number.
+ZONE_BEFORE_MS = 15 * 3_600_000
+ZONE_AFTER_MS = 13 * 3_600_000
+
+TEMPORARY = (
+    "CREATE TEMPORARY TABLE IF NOT EXISTS new_events (LIKE events) ON COMMIT DELETE ROWS;"
+    + visit_store.TEMPORARY
+    + rollup_store.TEMPORARY
+)
+# Every query of the transaction wants its index, and the planner knows nothing of temporary tables.
+SESSION = """
+SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
+SET enable_bitmapscan = off; SET enable_material = off; SET jit = off;
+SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = '120s';
+"""
+
+_INSERT = f"""
+INSERT INTO events ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM new_events
+ORDER BY site_id, day, event_id ON CONFLICT DO NOTHING
+"""
+_DUPLICATES = """
+SELECT n.log_partition, n.log_offset FROM new_events n
+JOIN events e ON e.site_id = n.site_id AND e.day = n.day AND e.event_id = n.event_id
+WHERE e.xmin <> pg_current_xact_id()::xid AND e.day BETWEEN %s AND %s
+"""
+_SUPPRESSED = (
+    "SELECT site_id, key, (extract(epoch FROM until) * 1000)::bigint FROM suppressions WHERE key = ANY(%s)"
+)
+
+
+class Outcome(NamedTuple):
+    """What became of a batch. `counted` has (minute and moment of acceptance in ms) of every event counted."""
+
+    counted: list[int]
+    duplicate: int
+    rejected: Counter[str]
+
+
+class Store:
+    """Carries batches out on one connection."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], topic_id: str, *, horizon_days: int | None = None
+    ) -> None:
+        self._connection = connection
+        self.topic_id = topic_id
+        self._horizon_days = horizon_days
+        self._pages = dictionary_store.Dictionary("pages")
+        self._clients = dictionary_store.Dictionary("clients")
+        self._origins = dictionary_store.Dictionary("origins")
+        self._ensured: set[int] = set()
+        self._latencies: Counter[tuple[int, int]] = Counter()
+        connection.execute(SESSION)
+        connection.execute(TEMPORARY)
+
+    def commit(self, batch: Batch, held: Mapping[int, Position], now_ms: int) -> Outcome:
+        """Store `batch`, which begins at the positions `held`.
+
+        Raises Fenced when another consumer owns a partition now, psycopg.DataError for a record that cannot
+        be stored, other psycopg errors when the database fails; nothing is changed then.
+        """
+        items, expired = self._within_horizon(batch.items, now_ms)
+        self._prepare(items)
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            advance(self._connection, self.topic_id, held, batch.ends)
+            outcome = self._store(cursor, items, [*batch.rejected, *expired], batch)
+        return outcome
+
+    def replay(self, batch: Batch, now_ms: int) -> Outcome:
+        """Store `batch` without a position: what was counted before is a duplicate, and is not ledgered."""
+        items, _ = self._within_horizon(batch.items, now_ms)
+        self._prepare(items)
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            return self._store(cursor, items, [], None)
+
+    def note_latencies(self, counted: Sequence[int], visible_ms: int) -> None:
+        """Remember how long events took from acceptance to a commit at `visible_ms`; stored next time."""
+        for at in counted:
+            self._latencies[at // ledger.MINUTE_MS, ledger.latency_bucket(visible_ms - at)] += 1
+
+    def flush_latencies(self, slot: int) -> None:
+        """Store the latencies that no batch has taken along yet."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            self._add_latencies(cursor, slot)
+
+    def _within_horizon(self, items: list[Item], now_ms: int) -> tuple[list[Item], list[Rejected]]:
+        if self._horizon_days is None:
+            return items, []
+        first = now_ms // DAY_MS - self._horizon_days
+        kept = [item for item in items if item.event.day >= first]
+        if len(kept) == len(items):
+            return items, []
+        gone = [
+            _reject(item, "expired", "The day of the event is beyond the retention.")
+            for item in items
+            if item.event.day < first
+        ]
+        return kept, gone
+
+    def _prepare(self, items: list[Item]) -> None:
+        """What must be there before the transaction, and does no harm without it."""
+        for dictionary in (self._pages, self._clients, self._origins):
+            dictionary.make_room()
+        sites = find_sites(self._connection, {item.event.site for item in items}) if items else {}
+        for item in items:
+            item.site_id = sites[item.event.site]
+        days = {item.event.day for item in items} | {item.event.time // DAY_MS for item in items}
+        if not days <= self._ensured:
+            ensure_days(self._connection, map(to_date, days - self._ensured))
+            self._ensured |= days
+        self._pages.store(self._connection, {(i.site_id, i.page_id): (i.path,) for i in items})
+        self._clients.store(self._connection, {(i.site_id, i.client_id): i.client for i in items})
+        self._origins.store(
+            self._connection,
+            {(i.site_id, i.origin_id): i.origin for i in items if i.origin_id is not None and i.origin},
+        )
+
+    def _store(
+        self,
+        cursor: psycopg.Cursor[Any],
+        items: list[Item],
+        rejected: list[Rejected],
+        batch: Batch | None,
+    ) -> Outcome:
+        slot = min(batch.ends) if batch else 0
+        sites = lock_sites(cursor, {item.site_id for item in items}) if items else {}
+        items, turned_away = _admit(cursor, items, sites)
+        rejected = [*rejected, *turned_away]
+        fresh: list[Item] = []
+        duplicates: list[Item] = []
+        if items:
+            locks = visit_store.lock_keys(cursor, _keys(items))
+            _continue_visits(cursor, items, locks)
+            fresh, duplicates = _insert_events(cursor, items)
+            self._count_visits(cursor, fresh, sites, locks, slot)
+            rollup_store.add_totals(cursor, _totals(fresh, sites), slot)
+        if batch is not None:
+            entries = ledger.take_attestations(cursor, (attested.attest for attested in batch.attested))
+            entries.update(_entries(fresh, "counted"))
+            entries.update(_entries(duplicates, "duplicate"))
+            for reject in rejected:
+                entries[_ledger_key(reject)] += 1
+            ledger.add_entries(cursor, entries, slot)
+            self._add_latencies(cursor, slot)
+            add_bad_rows(cursor, rejected, self.topic_id)
+        return Outcome(
+            [item.event.at for item in fresh], len(duplicates), Counter(reject.reason for reject in rejected)
+        )
+
+    def _add_latencies(self, cursor: psycopg.Cursor[Any], slot: int) -> None:
+        latencies, self._latencies = self._latencies, Counter()
+        try:
+            ledger.add_latencies(cursor, latencies, slot)
+        except psycopg.Error:
+            self._latencies.update(latencies)
+            raise
+
+    def _count_visits(
+        self,
+        cursor: psycopg.Cursor[Any],
+        fresh: list[Item],
+        sites: Mapping[int, Site],
+        locks: dict[Key, Lock],
+        slot: int,
+    ) -> None:
+        """Merge the visits of `fresh` with the stored ones, and add what changed to the rollups."""
+        if not fresh:
+            return
+        new = visits_of(_visit_event(item, sites[item.site_id].time_zone) for item in fresh)
+        actors = {(visit.site_id, visit.actor) for visit in new}
+        people = {(visit.site_id, visit.visitor) for visit in new}
+        windows = _windows(new)
+        while True:
+            stored = _load(cursor, people, actors - people, locks, windows)
+            before, after = _merge(stored, new)
+            people |= {(visit.site_id, visit.visitor) for visit in (*before, *after)}
+            wider = _wider(windows, (*before, *after))
+            unlocked = people - locks.keys()
+            if not unlocked and not wider:
+                break
+            # A visit reaches further back, or belongs to somebody else, than the events told: look again.
+            windows.update(wider)
+            if unlocked:
+                locks.update(visit_store.lock_keys(cursor, unlocked))
+        visit_store.write_visits(cursor, before, after)
+        changes = self._changed_cells(stored, before, after, people)
+        rollup_store.add_rollups(cursor, changes, slot, lambda site, page: self._pages[site, page][0])
+
+    def _changed_cells(
+        self, stored: list[Visit], before: list[Visit], after: list[Visit], people: set[Key]
+    ) -> dict[int, Cells]:
+        gone = {visit.key for visit in before}
+        unchanged: dict[Key, list[Visit]] = defaultdict(list)
+        for visit in stored:
+            if visit.key not in gone and (visit.site_id, visit.visitor) in people:
+                unchanged[visit.site_id, visit.visitor].append(visit)
+        old, new = _by_visitor(before), _by_visitor(after)
+        self._load_dictionaries((*before, *after, *(v for visits in unchanged.values() for v in visits)))
+        changes: dict[int, Cells] = defaultdict(dict)
+        for person in people:
+            site_id = person[0]
+
+            def client(number: int, site_id: int = site_id) -> Client:
+                return self._clients[site_id, number]  # type: ignore[return-value]
+
+            def origin(number: int, site_id: int = site_id) -> Origin:
+                return self._origins[site_id, number]  # type: ignore[return-value]
+
+            others = unchanged.get(person, [])
+            add(changes[site_id], cells([*new.get(person, ()), *others], client, origin))
+            if old.get(person) or others:
+                add(changes[site_id], cells([*old.get(person, ()), *others], client, origin), -1)
+        return changes
+
+    def _load_dictionaries(self, visits: Iterable[Visit]) -> None:
+        pages: set[Key] = set()
+        clients: set[Key] = set()
+        origins: set[Key] = set()
+        for visit in visits:
+            clients.add((visit.site_id, visit.client_id))
+            if visit.origin_id is not None:
+                origins.add((visit.site_id, visit.origin_id))
+            for day in visit.days.values():
+                pages.update((visit.site_id, page_id) for page_id in day.pages)
+        self._pages.load(self._connection, pages)
+        self._clients.load(self._connection, clients)
+        self._origins.load(self._connection, origins)
+
+
+def _admit(
+    cursor: psycopg.Cursor[Any], items: list[Item], sites: Mapping[int, Site]
+) -> tuple[list[Item], list[Rejected]]:
+    """Turn away what belongs to a deleted or reset site, and what was erased."""
+    erased = _suppressions(cursor, items)
+    kept, rejected = [], []
+    for item in items:
+        site = sites[item.site_id]
+        if site.deleted:
+            rejected.append(_reject(item, "site_deleted", "The site was deleted."))
+        elif site.counts_from is not None and item.event.at < site.counts_from:
+            rejected.append(_reject(item, "site_reset", "The site was reset after the event."))
+        elif erased and _is_erased(item, erased):
+            rejected.append(_reject(item, "erased", "The visitor was erased."))
+        else:
+            kept.append(item)
+    return kept, rejected
+
+
+def _suppressions(cursor: psycopg.Cursor[Any], items: list[Item]) -> dict[Key, int]:
+    keys = {item.actor for item in items} | {item.visitor for item in items}
+    rows = cursor.execute(_SUPPRESSED, [list(keys)]).fetchall()
+    return {(site_id, key): until for site_id, key, until in rows}
+
+
+def _is_erased(item: Item, erased: Mapping[Key, int]) -> bool:
+    return any(item.event.time <= erased.get((item.site_id, key), -1) for key in (item.actor, item.visitor))
+
+
+def _keys(items: list[Item]) -> set[Key]:
+    """Whom to lock: the visitors and actors of the batch, and who they may go on from."""
+    keys = {(item.site_id, item.visitor) for item in items}
+    keys |= {(item.site_id, item.actor) for item in items}
+    keys |= {(i.site_id, i.event.visitor_before) for i in items if i.event.visitor_before is not None}
+    return keys
+
+
+def _windows(visits: list[Visit]) -> dict[Key, Window]:
+    """For each visitor and actor the span in which other visits could matter: those close enough to be one
+    with a visit, and for visitors all of the days on which they are counted once."""
+    windows: dict[Key, Window] = {}
+    for visit in visits:
+        low, high = _day_span(min(visit.days), max(visit.days))
+        span = Window(min(low, visit.start - PAUSE_MS), max(high, visit.end + PAUSE_MS))
+        for key in {(visit.site_id, visit.visitor), (visit.site_id, visit.actor)}:
+            windows[key] = _hull(windows.get(key), span)
+    return windows
+
+
+def _wider(windows: Mapping[Key, Window], visits: Iterable[Visit]) -> dict[Key, Window]:
+    """The windows that must grow so that every day of `visits` is looked at whole."""
+    wider: dict[Key, Window] = {}
+    for visit in visits:
+        key = (visit.site_id, visit.visitor)
+        window = wider.get(key) or windows.get(key)
+        hull = _hull(window, Window(*_day_span(min(visit.days), max(visit.days))))
+        if hull != window:
+            wider[key] = hull
+    return wider
+
+
+def _hull(a: Window | None, b: Window) -> Window:
+    return b if a is None else Window(min(a.low, b.low), max(a.high, b.high))
+
+
+def _day_span(first: int, last: int) -> tuple[int, int]:
+    return first * DAY_MS - ZONE_BEFORE_MS, (last + 1) * DAY_MS + ZONE_AFTER_MS
+
+
+def _continue_visits(cursor: psycopg.Cursor[Any], items: list[Item], locks: dict[Key, Lock]) -> None:
+    """Give the events that go on past midnight UTC to yesterday's visitor."""
+    known = {key: lock.continues for key, lock in locks.items() if lock.continues is not None}
+    olders = {(i.site_id, i.event.visitor_before) for i in items if i.event.visitor_before is not None}
+    olders |= {(key[0], older) for key, older in known.items()}
+    if not olders:
+        return
+    missing = {key for key in olders if key not in locks}
+    if missing:
+        locks.update(visit_store.lock_keys(cursor, missing))
+    times = [item.event.time for item in items]
+    span = Window(min(times) - PAUSE_MS, max(times) + PAUSE_MS)
+    stored = visit_store.load_visits(cursor, dict.fromkeys(olders, span), _since(locks), by_actor=False)
+    active: dict[Key, list[tuple[int, int]]] = {key: [] for key in olders}
+    for visit in stored:
+        active[visit.site_id, visit.visitor].append((visit.start, visit.end))
+    owners, found = resolve(
+        (
+            Arrival(number, item.site_id, item.visitor, item.event.visitor_before, item.event.time)
+            for number, item in enumerate(items)
+        ),
+        known,
+        active,
+    )
+    for number, owner in owners.items():
+        item = items[number]
+        if item.actor == item.visitor:
+            item.actor = owner
+        item.visitor = owner
+    visit_store.write_continuations(cursor, found)
+
+
+def _insert_events(cursor: psycopg.Cursor[Any], items: list[Item]) -> tuple[list[Item], list[Item]]:
+    """Insert what is not there yet; returns what was inserted and what was a duplicate."""
+    unique: dict[tuple[int, int, object], Item] = {}
+    duplicates = []
+    for item in items:
+        if unique.setdefault((item.site_id, item.event.day, item.event.id), item) is not item:
+            duplicates.append(item)
+    fresh = list(unique.values())
+    copy_rows(
+        cursor,
+        "new_events",
+        COLUMNS,
+        (
+            pack_event(
+                item.event, item.actor, item.visitor, item.site_id, item.page_id, item.client_id,
+                item.origin_id, item.partition, item.offset,
+            )
+            for item in fresh
+        ),
+    )  # fmt: skip
+    if cursor.execute(_INSERT).rowcount != len(fresh):
+        days = [item.event.day for item in fresh]
+        there = set(
+            cursor.execute(_DUPLICATES, [to_date(min(days)), to_date(max(days))], prepare=False).fetchall()
+        )
+        duplicates += [item for item in fresh if (item.partition, item.offset) in there]
+        fresh = [item for item in fresh if (item.partition, item.offset) not in there]
+    return fresh, duplicates
+
+
+def _visit_event(item: Item, time_zone: str) -> VisitEvent:
+    event = item.event
+    return VisitEvent(
+        item.site_id,
+        item.actor,
+        item.visitor,
+        bool(event.flags & VISITOR_KNOWN),
+        event.time,
+        local_day(event.time, time_zone),
+        event.type,
+        item.page_id,
+        item.client_id,
+        item.origin_id,
+        event.duration_ms or 0,
+        -1 if event.scroll_depth is None else event.scroll_depth,
+    )
+
+
+def _load(
+    cursor: psycopg.Cursor[Any],
+    people: set[Key],
+    sessions: set[Key],
+    locks: Mapping[Key, Lock],
+    windows: Mapping[Key, Window],
+) -> list[Visit]:
+    """The stored visits of everyone concerned: by visitor, and by actor where that is a session."""
+    since = _since(locks)
+    found = visit_store.load_visits(
+        cursor, {key: windows[key] for key in people if key in windows}, since, by_actor=False
+    )
+    found += visit_store.load_visits(cursor, {key: windows[key] for key in sessions}, since, by_actor=True)
+    return list({visit.key: visit for visit in found}.values())
+
+
+def _since(locks: Mapping[Key, Lock]) -> int | None:
+    return min((lock.long_since for lock in locks.values() if lock.long_since is not None), default=None)
+
+
+def _merge(stored: list[Visit], new: list[Visit]) -> tuple[list[Visit], list[Visit]]:
+    """The stored visits that go, and the visits that stand in their place."""
+    actors = {(visit.site_id, visit.actor) for visit in new}
+    touched = [visit for visit in stored if (visit.site_id, visit.actor) in actors]
+    merged = merge_visits([*touched, *new])
+    kept = {id(visit) for visit in merged}
+    was = {id(visit) for visit in touched}
+    return (
+        [visit for visit in touched if id(visit) not in kept],
+        [visit for visit in merged if id(visit) not in was],
+    )
+
+
+def _by_visitor(visits: Iterable[Visit]) -> dict[Key, list[Visit]]:
+    found: dict[Key, list[Visit]] = defaultdict(list)
+    for visit in visits:
+        found[visit.site_id, visit.visitor].append(visit)
+    return found
+
+
+def _totals(items: Iterable[Item], sites: Mapping[int, Site]) -> Counter[rollup_store.TotalKey]:
+    return Counter(
+        (item.site_id, local_day(item.event.time, sites[item.site_id].time_zone), item.event.type)
+        for item in items
+    )
+
+
+def _entries(items: Iterable[Item], kind: str) -> Counter[ledger.LedgerKey]:
+    return Counter((item.event.at // ledger.MINUTE_MS, item.event.worker, kind, "") for item in items)
+
+
+def _ledger_key(reject: Rejected) -> ledger.LedgerKey:
+    at = reject.event.at if reject.event else reject.record.timestamp_ms
+    worker = reject.event.worker if reject.event else ""
+    return (max(at, 0) // ledger.MINUTE_MS, worker, "rejected", reject.reason)
+
+
+def _reject(item: Item, reason: str, detail: str) -> Rejected:
+    event = item.event
+    return Rejected(LogRecord(item.partition, item.offset, event.at, None, None), reason, detail, event)

@@ -1,0 +1,278 @@
+"""Visits: runs of one actor's events without a pause of more than 30 minutes.
+
+Everything here is pure and independent of the order in which events arrive: a visit is a sum that can be
+merged (`merge` is commutative and associative), and two visits are one as soon as the pause between them is
+short enough. Times are Unix milliseconds, days are days since 1970-01-01 in the site's time zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+PAUSE_MS = 30 * 60 * 1000
+PAGE_VIEW = "page_view"
+TIME_SPENT = "time_spent"
+
+
+class PageUse(msgspec.Struct, array_like=True, gc=False):
+    """One page within one visit and day."""
+
+    views: int = 0
+    events: int = 0
+    engaged_ms: int = 0
+    scroll: int = -1  # deepest, percent; -1 unknown
+
+
+class VisitDay(msgspec.Struct, array_like=True):
+    """One local day of a visit."""
+
+    pageviews: int = 0
+    events: int = 0
+    interactions: int = 0
+    engaged_ms: int = 0
+    pages: dict[int, PageUse] = {}
+    types: dict[str, int] = {}
+
+
+class Visit(msgspec.Struct):
+    """One visit. `days` has an entry for every local day from its start to its end."""
+
+    site_id: int
+    actor: int
+    visitor: int
+    start: int
+    end: int
+    client_id: int
+    origin_id: int | None
+    known: bool
+    entry_time: int | None
+    entry_page: int | None
+    exit_time: int | None
+    exit_page: int | None
+    days: dict[int, VisitDay]
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """What names a visit: site, actor, start."""
+        return (self.site_id, self.actor, self.start)
+
+    @property
+    def pageviews(self) -> int:
+        return sum(day.pageviews for day in self.days.values())
+
+    @property
+    def events(self) -> int:
+        return sum(day.events for day in self.days.values())
+
+    @property
+    def interactions(self) -> int:
+        return sum(day.interactions for day in self.days.values())
+
+    @property
+    def engaged_ms(self) -> int:
+        return sum(day.engaged_ms for day in self.days.values())
+
+
+class VisitEvent(msgspec.Struct, gc=False):
+    """What a visit needs to know of an event."""
+
+    site_id: int
+    actor: int
+    visitor: int
+    known: bool
+    time: int
+    local_day: int
+    type: str
+    page_id: int
+    client_id: int
+    origin_id: int | None
+    duration_ms: int
+    scroll: int  # percent; -1 unknown
+
+
+encode_days = msgspec.msgpack.Encoder().encode
+decode_days = msgspec.msgpack.Decoder(dict[int, VisitDay]).decode
+
+
+def visits_of(events: Iterable[VisitEvent]) -> list[Visit]:
+    """The visits that these events make, whatever their order; sorted by (site, actor, start)."""
+    visits: list[Visit] = []
+    visit: Visit | None = None
+    for event in sorted(events, key=_event_order):
+        if (
+            visit is not None
+            and event.time - visit.end <= PAUSE_MS
+            and event.actor == visit.actor
+            and event.site_id == visit.site_id
+        ):
+            visit.end = event.time
+        else:
+            visit = _begin(event)
+            visits.append(visit)
+        _count(visit, event)
+    return visits
+
+
+def merge_visits(visits: Iterable[Visit]) -> list[Visit]:
+    """Visits, with those merged between which there is no pause of more than 30 minutes.
+
+    The arguments are left as they are; a visit that merged with none is returned itself.
+    """
+    merged: list[Visit] = []
+    for visit in sorted(visits, key=_visit_order):
+        last = merged[-1] if merged else None
+        if (
+            last is not None
+            and last.actor == visit.actor
+            and last.site_id == visit.site_id
+            and visit.start - last.end <= PAUSE_MS
+        ):
+            merged[-1] = merge(last, visit)
+        else:
+            merged.append(visit)
+    return merged
+
+
+def merge(a: Visit, b: Visit) -> Visit:
+    """The visit that holds the events of both."""
+    first = min(a, b, key=_first_order)
+    entry = min(
+        (visit for visit in (a, b) if visit.entry_time is not None),
+        key=lambda visit: (visit.entry_time, visit.entry_page),
+        default=a,
+    )
+    leave = max(
+        (visit for visit in (a, b) if visit.exit_time is not None),
+        key=lambda visit: (visit.exit_time, visit.exit_page),
+        default=a,
+    )
+    return Visit(
+        a.site_id,
+        a.actor,
+        first.visitor,
+        first.start,
+        max(a.end, b.end),
+        first.client_id,
+        first.origin_id,
+        first.known,
+        entry.entry_time,
+        entry.entry_page,
+        leave.exit_time,
+        leave.exit_page,
+        _merge_days(a.days, b.days),
+    )
+
+
+def is_bounce(visit: Visit) -> bool:
+    """At most one page view, and nothing done."""
+    return visit.pageviews <= 1 and visit.interactions == 0
+
+
+def _begin(event: VisitEvent) -> Visit:
+    return Visit(
+        event.site_id,
+        event.actor,
+        event.visitor,
+        event.time,
+        event.time,
+        event.client_id,
+        event.origin_id,
+        event.known,
+        None,
+        None,
+        None,
+        None,
+        {},
+    )
+
+
+def _count(visit: Visit, event: VisitEvent) -> None:
+    day = visit.days.get(event.local_day)
+    if day is None:
+        day = visit.days[event.local_day] = VisitDay(0, 0, 0, 0, {}, {})
+    page = day.pages.get(event.page_id)
+    if page is None:
+        page = day.pages[event.page_id] = PageUse()
+    kind = event.type
+    if kind == PAGE_VIEW:
+        day.pageviews += 1
+        page.views += 1
+        if visit.entry_time is None or visit.entry_page is None or visit.exit_page is None:
+            visit.entry_time = visit.exit_time = event.time
+            visit.entry_page = visit.exit_page = event.page_id
+        else:
+            # Events come in the order of time; of equal times the smallest page enters, the largest leaves.
+            if event.time == visit.entry_time and event.page_id < visit.entry_page:
+                visit.entry_page = event.page_id
+            if event.time != visit.exit_time or event.page_id > visit.exit_page:
+                visit.exit_page = event.page_id
+            visit.exit_time = event.time
+    elif kind == TIME_SPENT:
+        day.engaged_ms += event.duration_ms
+        page.engaged_ms += event.duration_ms
+    else:
+        day.interactions += 1
+    if event.scroll > page.scroll:
+        page.scroll = event.scroll
+    day.events += 1
+    page.events += 1
+    day.types[kind] = day.types.get(kind, 0) + 1
+
+
+def _merge_days(a: dict[int, VisitDay], b: dict[int, VisitDay]) -> dict[int, VisitDay]:
+    days = dict(a)
+    for number, day in b.items():
+        other = days.get(number)
+        days[number] = day if other is None else _merge_day(other, day)
+    return days
+
+
+def _merge_day(a: VisitDay, b: VisitDay) -> VisitDay:
+    pages = dict(a.pages)
+    for page_id, use in b.pages.items():
+        other = pages.get(page_id)
+        pages[page_id] = (
+            use
+            if other is None
+            else PageUse(
+                other.views + use.views,
+                other.events + use.events,
+                other.engaged_ms + use.engaged_ms,
+                max(other.scroll, use.scroll),
+            )
+        )
+    types = dict(a.types)
+    for kind, n in b.types.items():
+        types[kind] = types.get(kind, 0) + n
+    return VisitDay(
+        a.pageviews + b.pageviews,
+        a.events + b.events,
+        a.interactions + b.interactions,
+        a.engaged_ms + b.engaged_ms,
+        pages,
+        types,
+    )
+
+
+def _event_order(event: VisitEvent) -> tuple[int, int, int, bool, int, int, int, int]:
+    # Ties between equal times are broken by what the visit takes from its first event, never by arrival.
+    return (
+        event.site_id,
+        event.actor,
+        event.time,
+        event.origin_id is None,
+        event.origin_id or 0,
+        event.client_id,
+        event.visitor,
+        event.page_id,
+    )
+
+
+def _visit_order(visit: Visit) -> tuple[int, int, int]:
+    return (visit.site_id, visit.actor, visit.start)
+
+
+def _first_order(visit: Visit) -> tuple[int, bool, int, int, int]:
+    return (visit.start, visit.origin_id is None, visit.origin_id or 0, visit.client_id, visit.visitor)
