@@ -366,11 +366,14 @@ def test_a_forked_process_neither_holds_the_lock_nor_stops_the_server(used_dir: 
     child = os.fork()
     if child == 0:
         server.stop()
+        with contextlib.suppress(EmbeddedPostgresError):
+            server.start()
         os.close(hold)
         os.read(release, 1)
         os._exit(0)
     try:
         fill(server.dsn, 1)
+        assert server.running
         server.stop()
         with EmbeddedPostgres(used_dir) as again:
             assert count(again.dsn) == 1

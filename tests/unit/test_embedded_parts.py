@@ -24,7 +24,7 @@ from portfolio_analytics.storage.embedded_files import open_private, read_privat
 from portfolio_analytics.storage.embedded_lock import DirectoryLock
 from portfolio_analytics.storage.embedded_place import find_place, make_data_dir
 from portfolio_analytics.storage.embedded_processes import end_processes, find_processes
-from portfolio_analytics.storage.embedded_programs import run_program
+from portfolio_analytics.storage.embedded_programs import run_program, telling_line
 from portfolio_analytics.storage.embedded_socket import (
     find_socket_folder,
     make_socket_folder,
@@ -181,6 +181,22 @@ def test_a_program_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
     script = "cat; echo; echo 'tool: error: the disk is full'; echo 'tool: removing things'; exit 1"
     with pytest.raises(StartFailed, match="sh failed: tool: error: the disk is full"):
         run_program(["/bin/sh", "-c", script], None, folder=tmp_path, given="input", timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("", "it wrote nothing"),
+        ("one\n\ntwo\n", "two"),
+        (
+            "2026-01-01 00:00:00 UTC [7] FATAL:  disk full\n2026-01-01 00:00:00 UTC [7] PANIC:  lost",
+            "FATAL:  disk full",
+        ),
+        ("fine\ninitdb: error: no locale\ninitdb: removing", "initdb: error: no locale"),
+    ],
+)
+def test_the_line_that_tells(output: str, line: str) -> None:
+    assert telling_line(output) == line
 
 
 def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -41,7 +40,7 @@ from portfolio_analytics.storage.embedded_place import (
     make_data_dir,
 )
 from portfolio_analytics.storage.embedded_processes import end_processes
-from portfolio_analytics.storage.embedded_programs import find_programs, spawn_program
+from portfolio_analytics.storage.embedded_programs import find_programs, spawn_program, telling_line
 from portfolio_analytics.storage.embedded_socket import (
     PORT,
     find_socket_folder,
@@ -116,10 +115,14 @@ class EmbeddedPostgres:
         """Start the server, at first making the cluster and its database, and return `dsn` once it answers.
 
         Started already, it only returns. After a death of the server it starts it again, `dsn` unchanged.
-        Raises AlreadyRunning, UnusableDirectory or StartFailed; then nothing of it is left running.
+        Raises AlreadyRunning, UnusableDirectory or StartFailed, and then nothing of it is left running; in a
+        process that the launcher forked EmbeddedPostgresError.
         """
+        if self._locks and os.getpid() != self._launcher:
+            raise EmbeddedPostgresError("another process started this embedded database: use its dsn")
         if self.running:
             return self.dsn
+        self._launcher = os.getpid()
         try:
             return self._start()
         except OSError as error:
@@ -250,10 +253,8 @@ class EmbeddedPostgres:
             time.sleep(_POLL_SECONDS)
 
     def _log_reason(self, log: int, log_start: int) -> str:
-        lines = os.pread(log, 1 << 16, log_start).decode(errors="replace").splitlines()
-        fatal = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
-        message = re.sub(r"^.*?\] (?=[A-Z]+: )", "", (fatal or lines or ["it wrote nothing"])[-1])
-        return f"{message} (see {self._data_dir / _LOG_NAME})"
+        written = os.pread(log, 1 << 16, log_start).decode(errors="replace")
+        return f"{telling_line(written)} (see {self._data_dir / _LOG_NAME})"
 
 
 def running_dsn(data_dir: Path) -> str | None:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -75,7 +76,7 @@ def run_program(
                 ) from error
             raise
     if process.returncode:
-        raise StartFailed(f"{name} failed: {_reason(output)}")
+        raise StartFailed(f"{name} failed: {telling_line(output)}")
 
 
 def spawn_program(
@@ -85,6 +86,15 @@ def spawn_program(
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_apart(account, Path("/"))
     )
+
+
+def telling_line(output: str) -> str:
+    """Return the line of a PostgreSQL program's `output` that says why it ended, without its time stamp."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # What comes after the first grave line is mostly its consequence.
+    grave = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
+    line = grave[0] if grave else (lines or ["it wrote nothing"])[-1]
+    return re.sub(r"^.*?\] (?=[A-Z]+: )", "", line)
 
 
 def _apart(account: Account | None, folder: Path) -> dict[str, Any]:
@@ -99,14 +109,6 @@ def _apart(account: Account | None, folder: Path) -> dict[str, Any]:
     if account is not None:
         options |= {"user": account.uid, "group": account.gid, "extra_groups": []}
     return options
-
-
-def _reason(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [
-        line for line in lines if "FATAL:" in line or "PANIC:" in line or "ERROR:" in line or "error:" in line
-    ]
-    return (telling or lines or ["it said nothing"])[-1]
 
 
 def _installed_packages() -> Path:
