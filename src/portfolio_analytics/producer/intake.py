@@ -1,0 +1,277 @@
+"""The ingest routes: from a request to its answer, in a straight line.
+
+    limits -> decode -> policy -> record -> log -> answer
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+from portfolio_analytics.producer import answer
+from portfolio_analytics.producer.address import client_address, peer_address
+from portfolio_analytics.producer.clean import MAX_USER_AGENT_CHARS, clean_page, origin_host
+from portfolio_analytics.producer.compression import decompress
+from portfolio_analytics.producer.cors import Cors
+from portfolio_analytics.producer.decode import decode_batch, decode_event
+from portfolio_analytics.producer.event import ClientEvent
+from portfolio_analytics.producer.policy import Policy
+from portfolio_analytics.producer.publisher import Placed, Publisher
+from portfolio_analytics.producer.recorder import NotReady, Prepared, Recorder
+from portfolio_analytics.producer.sender import Sender
+from portfolio_analytics.producer.tally import Tally
+from portfolio_analytics.settings import Network
+from portfolio_analytics.shared.access import Access
+from portfolio_analytics.shared.deadlines import Deadlines
+from portfolio_analytics.shared.errors import InvalidEvent, LogError, RecordTooLarge
+from portfolio_analytics.shared.http import ApiError, error_body
+from portfolio_analytics.shared.rsgi import (
+    BodyError,
+    Disconnected,
+    HeaderList,
+    Headers,
+    HttpProtocol,
+    Scope,
+    read_body,
+)
+
+EVENT_BYTES = 64 << 10
+BATCH_BYTES = 1 << 20
+BODY_SECONDS = 10.0
+RETRY_AFTER = "1"
+
+POST = "POST, OPTIONS"
+GET = "GET, HEAD, OPTIONS"
+
+logger = logging.getLogger(__name__)
+
+
+class Intake:
+    """Answers POST /api/analytics, POST /api/analytics/batch and GET /pixel.gif.
+
+    `now` gives Unix nanoseconds.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        publisher: Publisher,
+        policy: Policy,
+        access: Access,
+        cors: Cors,
+        tally: Tally,
+        deadlines: Deadlines,
+        trusted_proxies: tuple[Network, ...] = (),
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._recorder = recorder
+        self._publisher = publisher
+        self._policy = policy
+        self._access = access
+        self._cors = cors
+        self._tally = tally
+        self._deadlines = deadlines
+        self._trusted_proxies = trusted_proxies
+        self._now = now
+
+    async def event(self, scope: Scope, proto: HttpProtocol) -> None:
+        """POST /api/analytics: one event."""
+        headers = scope.headers
+        origin = headers.get("origin")
+        if scope.method != "POST":
+            self._other_method(scope, proto, origin, POST)
+            return
+        try:
+            body = await self._body(headers, proto, EVENT_BYTES)
+            sender = await self._sender(scope, headers, origin)
+            event = decode_event(body)
+            status, answered = await self._record(event, sender)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            self._refuse(proto, error, origin)
+            return
+        proto.response_bytes(status, self._cors.json(origin), answered)
+
+    async def batch(self, scope: Scope, proto: HttpProtocol) -> None:
+        """POST /api/analytics/batch: a JSON array or NDJSON."""
+        headers = scope.headers
+        origin = headers.get("origin")
+        if scope.method != "POST":
+            self._other_method(scope, proto, origin, POST)
+            return
+        try:
+            body = await self._body(headers, proto, BATCH_BYTES)
+            sender = await self._sender(scope, headers, origin)
+            status, answered = await self._record_all(decode_batch(body), sender)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            self._refuse(proto, error, origin)
+            return
+        proto.response_bytes(status, self._cors.json(origin), answered)
+
+    async def pixel(self, scope: Scope, proto: HttpProtocol) -> None:
+        """GET /pixel.gif?site=&page=: a page view of a page without scripts; `page` is else the Referer."""
+        headers = scope.headers
+        origin = headers.get("origin")
+        if scope.method not in ("GET", "HEAD"):
+            self._other_method(scope, proto, origin, GET)
+            return
+        try:
+            sender = await self._sender(scope, headers, origin)
+            event = _pixel_event(scope.query_string, headers.get("referer"))
+            status, _ = await self._record(event, sender)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            self._refuse(proto, error, origin)
+            return
+        proto.response_bytes(
+            status,
+            [("content-type", "image/gif"), ("cache-control", "no-store"), *self._cors.grant(origin)],
+            answer.PIXEL,
+        )
+
+    async def _body(self, headers: Headers, proto: HttpProtocol, limit: int) -> bytes:
+        body = await read_body(headers, proto, limit, self._deadlines, BODY_SECONDS)
+        encoding = headers.get("content-encoding")
+        return body if encoding is None else decompress(body, encoding, limit)
+
+    async def _sender(self, scope: Scope, headers: Headers, origin: str | None) -> Sender:
+        address = peer_address(scope.client)
+        if self._trusted_proxies:
+            address = client_address(address, headers.get_all("x-forwarded-for"), self._trusted_proxies)
+        authorization = headers.get("authorization")
+        principal = None
+        # A page behind HTTP Basic sends that to its own origin; it is no word to us.
+        if authorization is not None and authorization[:7].lower() == "bearer ":
+            principal = await self._access.principal(authorization)
+        return Sender(
+            address,
+            headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS],  # type: ignore[index]
+            origin_host(origin) if origin is not None else None,
+            self._policy.signal(headers.get("sec-gpc"), headers.get("dnt")),
+            principal,
+        )
+
+    async def _record(self, event: ClientEvent, sender: Sender) -> tuple[int, bytes]:
+        now = self._now() // 1_000_000
+        prepared = self._recorder.prepare(event, sender, now)
+        if isinstance(prepared, str):
+            self._tally.ignored(now, prepared)
+            return 200, answer.ignored(prepared)
+        begun = time.perf_counter()
+        placed = await self._publisher.publish(prepared.key, prepared.value)
+        self._tally.took(time.perf_counter() - begun)
+        self._tally.accepted(now, 1, placed is not None)
+        return 202 if placed is None else 201, answer.success(placed, prepared.event_id)
+
+    async def _record_all(
+        self, events: list[ClientEvent | InvalidEvent], sender: Sender
+    ) -> tuple[int, bytes]:
+        now = self._now() // 1_000_000
+        prepared = [self._prepare(event, sender, now) for event in events]
+        records = [item for item in prepared if isinstance(item, Prepared)]
+        placed = iter(await self._publish_all(records))
+        statuses: list[int] = []
+        results: list[bytes] = []
+        for item in prepared:
+            status, result = self._result(item, next(placed) if isinstance(item, Prepared) else None, now)
+            statuses.append(status)
+            results.append(result)
+        worst = max(statuses, default=201)
+        return worst, answer.batch(results, worst == 207)
+
+    def _result(
+        self, item: Prepared | str | InvalidEvent, placed: Placed | LogError, now: int
+    ) -> tuple[int, bytes]:
+        """One event's part in the answer to its batch, and the status that it asks for."""
+        if isinstance(item, str):
+            self._tally.ignored(now, item)
+            return 201, answer.ignored(item)
+        if isinstance(item, InvalidEvent):
+            return self._rejected(item, now)
+        if isinstance(placed, LogError):
+            return self._rejected(_not_stored(placed), now)
+        self._tally.accepted(now, 1, placed is not None)
+        return 202 if placed is None else 201, answer.success(placed, item.event_id)
+
+    def _rejected(self, error: InvalidEvent, now: int) -> tuple[int, bytes]:
+        self._tally.refused(now, error.code)
+        return 207, answer.rejected(error)
+
+    async def _publish_all(self, records: list[Prepared]) -> list[Placed | LogError]:
+        """Raises LogError when none of the records is stored: then the whole request is to be repeated."""
+        if not records:
+            return []
+        begun = time.perf_counter()
+        placed = await self._publisher.publish_many([(record.key, record.value) for record in records])
+        self._tally.took(time.perf_counter() - begun)
+        errors = [item for item in placed if isinstance(item, LogError)]
+        if len(errors) == len(records) and not isinstance(errors[0], RecordTooLarge):
+            raise errors[0]
+        return placed
+
+    def _prepare(
+        self, event: ClientEvent | InvalidEvent, sender: Sender, now: int
+    ) -> Prepared | str | InvalidEvent:
+        if isinstance(event, InvalidEvent):
+            return event
+        try:
+            return self._recorder.prepare(event, sender, now)
+        except InvalidEvent as error:
+            return error
+
+    def _other_method(self, scope: Scope, proto: HttpProtocol, origin: str | None, allowed: str) -> None:
+        if scope.method == "OPTIONS":
+            headers = [("allow", allowed), *self._cors.preflight(origin, allowed)]
+            proto.response_bytes(200, headers, b"")
+            return
+        body = error_body("method_not_allowed", f"This takes {allowed}.")
+        proto.response_bytes(405, [("allow", allowed), *self._cors.json(origin)], body)
+
+    def _refuse(self, proto: HttpProtocol, error: Exception, origin: str | None) -> None:
+        """Answer an error, whichever it is; what nobody foresaw is 500 and in the server's log."""
+        if isinstance(error, Disconnected):
+            return
+        status, code, message, field, extra = _described(error)
+        if status == 500:
+            logger.error("an event could not be taken", exc_info=error)
+        self._tally.refused(self._now() // 1_000_000, code)
+        proto.response_bytes(
+            status, [*self._cors.json(origin), *extra], error_body(code, message, field)
+        )
+
+
+def _described(error: Exception) -> tuple[int, str, str, str | None, HeaderList]:
+    """Status, code, message, field and further headers of an error."""
+    if isinstance(error, InvalidEvent):
+        return error.status, error.code, error.message, error.field, []
+    if isinstance(error, BodyError):
+        # What is left of the body is not read, so the connection is of no further use.
+        return error.status, error.code, error.message, None, [("connection", "close")]
+    if isinstance(error, ApiError):
+        return error.status, error.code, error.message, error.field, list(error.headers.items())
+    if isinstance(error, RecordTooLarge):
+        return 413, "too_large", "The event is too large for the log.", None, []
+    if isinstance(error, LogError):
+        message = "The event log is away; try again."
+        return 503, "log_unavailable", message, None, [("retry-after", RETRY_AFTER)]
+    if isinstance(error, NotReady):
+        message = "The database has not been reached yet; try again."
+        return 503, "not_ready", message, None, [("retry-after", RETRY_AFTER)]
+    return 500, "internal", "The server made a mistake; its log says more.", None, []
+
+
+def _not_stored(error: LogError) -> InvalidEvent:
+    """An event of a batch that was not stored while others were."""
+    if isinstance(error, RecordTooLarge):
+        return InvalidEvent("too_large", "The event is too large for the log.")
+    return InvalidEvent("log_unavailable", "The event log is away; send this event again.")
+
+
+def _pixel_event(query: str, referer: str | None) -> ClientEvent:
+    given = parse_qs(query, max_num_fields=50)
+    page = given.get("page", [referer or ""])[0].replace("\x00", "")
+    if not page:
+        raise InvalidEvent("missing_field", "There is neither a page nor a Referer.", "page")
+    host, _ = clean_page(page, ())
+    site = given.get("site", [host])[0]
+    return ClientEvent(event_type="page_view", page=page, site=site)

@@ -1,0 +1,123 @@
+"""From a record to a place where it is safe: the log, else the spool, else an error.
+
+Whoever gets an answer from here may tell the client that its event is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from portfolio_analytics.producer.breaker import Breaker
+from portfolio_analytics.shared.deadlines import Deadlines
+from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain, RecordTooLarge
+from portfolio_analytics.shared.log.protocol import Appended, LogWriter
+
+Placed = Appended | None
+"""Where a record is in the log; None when it is in the spool, on its way there."""
+
+
+class Spool(Protocol):
+    """A local place that persists, for while the log is away. Drained into the log by itself."""
+
+    async def append(self, key: bytes, value: bytes) -> object:
+        """Store one record; ends after the fsync. Raises LogError."""
+
+
+class Publisher:
+    """Puts records into `log`, or into `spool` if there is one, when the log does not answer in `patience` s.
+
+    A record that the log may have taken (LogUncertain) is spooled too: the event's id tells them apart.
+    """
+
+    def __init__(
+        self,
+        log: LogWriter,
+        spool: Spool | None,
+        deadlines: Deadlines,
+        *,
+        patience: float,
+        breaker: Breaker | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._spool = spool
+        self._deadlines = deadlines
+        self._patience = patience
+        self._clock = clock
+        self.breaker = breaker or Breaker()
+
+    async def publish(self, key: bytes, value: bytes) -> Placed:
+        """Store one record. Raises LogError when it is stored nowhere (after LogUncertain: perhaps)."""
+        if not self.breaker.closed and not self.breaker.allows(self._clock()):
+            return await self._rescue(key, value, LogUnavailable("the event log is away"))
+        task = self._deadlines.begin(self._patience)
+        try:
+            placed = await self._log.append(key, value)
+        except RecordTooLarge:
+            self.breaker.undecided()
+            raise
+        except LogError as error:
+            self.breaker.failed(self._clock())
+            return await self._rescue(key, value, error)
+        except asyncio.CancelledError:
+            if not self._deadlines.passed(task):
+                self.breaker.undecided()
+                raise
+            self.breaker.failed(self._clock())
+            return await self._rescue(key, value, LogUncertain("the event log did not answer in time"))
+        finally:
+            self._deadlines.end(task)
+        self.breaker.succeeded()
+        return placed
+
+    async def publish_many(self, records: Sequence[tuple[bytes, bytes]]) -> list[Placed | LogError]:
+        """Store several records; for each where it is, or the error that kept it out."""
+        results: list[Placed | LogError] = []
+        for record, outcome in zip(records, await self._append_many(records), strict=True):
+            if isinstance(outcome, LogError) and not isinstance(outcome, RecordTooLarge):
+                try:
+                    results.append(await self._rescue(*record, outcome))
+                except LogError as error:
+                    results.append(error)
+            else:
+                results.append(outcome)
+        return results
+
+    async def _append_many(self, records: Sequence[tuple[bytes, bytes]]) -> list[Appended | LogError]:
+        if not self.breaker.allows(self._clock()):
+            return [LogUnavailable("the event log is away")] * len(records)
+        task = self._deadlines.begin(self._patience)
+        try:
+            outcomes = await self._log.append_many(records)
+        except LogError as error:
+            self.breaker.failed(self._clock())
+            return [error] * len(records)
+        except asyncio.CancelledError:
+            if not self._deadlines.passed(task):
+                self.breaker.undecided()
+                raise
+            self.breaker.failed(self._clock())
+            return [LogUncertain("the event log did not answer in time")] * len(records)
+        finally:
+            self._deadlines.end(task)
+        failed = any(isinstance(o, LogError) and not isinstance(o, RecordTooLarge) for o in outcomes)
+        if failed:
+            self.breaker.failed(self._clock())
+        else:
+            self.breaker.succeeded()
+        return [_log_error(outcome) for outcome in outcomes]
+
+    async def _rescue(self, key: bytes, value: bytes, error: LogError) -> Placed:
+        if self._spool is None:
+            raise error
+        await self._spool.append(key, value)
+        return None
+
+
+def _log_error(outcome: Appended | BaseException) -> Appended | LogError:
+    if isinstance(outcome, Appended | LogError):
+        return outcome
+    raise outcome

@@ -1,0 +1,211 @@
+"""From a client's event to the record that goes into the log. Here the address ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from portfolio_analytics.producer.address import Place, Places
+from portfolio_analytics.producer.clean import (
+    MAX_TEXT_CHARS,
+    MAX_TITLE_CHARS,
+    MAX_USER_AGENT_CHARS,
+    clean_link,
+    clean_page,
+    clean_referrer,
+    cut_text,
+)
+from portfolio_analytics.producer.event import MAX_INT4, ClientEvent, ClientTarget, ImportedText
+from portfolio_analytics.producer.identity import identify
+from portfolio_analytics.producer.policy import Policy
+from portfolio_analytics.producer.salts import Salts
+from portfolio_analytics.producer.sender import Sender
+from portfolio_analytics.producer.sites import DEFAULT_SITE, Sites
+from portfolio_analytics.producer.visitor import (
+    DAY_MS,
+    Visitor,
+    carries_over,
+    imported_visitor,
+    known_visitor,
+    registrable_domain,
+)
+from portfolio_analytics.shared.errors import AnalyticsError, InvalidEvent
+from portfolio_analytics.shared.record import IMPORTED, EventRecord, Scalar, Target, encode_record, log_key
+
+KNOWN_TYPES = frozenset({"page_view", "click", "time_spent", "navigation"})
+
+_COUNTRY = re.compile(r"[A-Za-z]{2}")
+
+
+class NotReady(AnalyticsError):
+    """No salt of today is known: the database has not been reached since this process, or the day, began."""
+
+
+class Prepared(NamedTuple):
+    """A record, ready for the log."""
+
+    event_id: UUID
+    key: bytes
+    value: bytes
+
+
+class Recorder:
+    """Makes records for one worker."""
+
+    def __init__(
+        self,
+        worker: str,
+        policy: Policy,
+        sites: Sites,
+        salts: Salts,
+        places: Places,
+        allowed_parameters: Collection[str],
+    ) -> None:
+        self._worker = worker
+        self._policy = policy
+        self._sites = sites
+        self._salts = salts
+        self._places = places
+        self._allowed = frozenset(name.lower() for name in allowed_parameters)
+
+    def prepare(self, event: ClientEvent, sender: Sender, now: int) -> Prepared | str:
+        """The record of an event that came at `now` (Unix milliseconds), or why it is ignored.
+
+        Raises InvalidEvent, or NotReady.
+        """
+        principal = sender.principal
+        user_agent = (event.user_agent or sender.user_agent)[:MAX_USER_AGENT_CHARS]
+        reason = sender.signal or self._policy.consent(event.consent)
+        if reason is None and principal is None:
+            reason = self._policy.agent(user_agent)
+            if reason is None and user_agent != sender.user_agent:
+                reason = self._policy.agent(sender.user_agent)
+        if reason is not None:
+            return reason
+
+        kind = event.event_type
+        if kind not in KNOWN_TYPES and not kind.isprintable():
+            raise InvalidEvent("invalid_field", "A type has printable characters alone.", "event_type")
+        site = self._sites.find(event.site or sender.origin_host or DEFAULT_SITE)
+        host, page = clean_page(event.page, self._allowed)
+        host = host or sender.origin_host
+        if site.exclusions is not None and site.exclusions.cover(
+            host, page, sender.address, trusted=principal is not None
+        ):
+            return "excluded"
+
+        may_import = principal is not None and principal.may("import", site.name)
+        identity = identify(event.event_id, event.timestamp, now, any_past=may_import)
+        visitor = self._visitor(event, sender, site.name, host, user_agent, now, may_import)
+        place = self._place(event, sender, may_import)
+        session = event.session_id or None
+        before = visitor.before if session is None else None
+        record = EventRecord(
+            id=identity.id,
+            site=site.name,
+            type=kind,
+            page=page,
+            host=host if host != site.name else None,
+            time=identity.time,
+            at=now,
+            day=identity.day,
+            worker=self._worker,
+            visitor=visitor.hash,
+            visitor_before=before,
+            session=session,
+            flags=identity.flags | visitor.flags | (IMPORTED if may_import else 0),
+            user_agent=user_agent or None,
+            screen_width=event.screen_width,
+            screen_height=event.screen_height,
+            referrer=clean_referrer(event.referrer, self._allowed) if event.referrer else None,
+            title=cut_text(event.title, MAX_TITLE_CHARS),
+            duration_ms=_duration_ms(event),
+            target=self._target(event),
+            scroll_depth=None if event.scroll_depth is None else round(event.scroll_depth),
+            props=_props(event),
+            consent="granted" if event.consent == "granted" else None,
+            consent_version=event.consent_version,
+            country=place.country,
+            region=place.region,
+            city=place.city,
+        )
+        return Prepared(identity.id, log_key(site.name, session, visitor.hash, before), encode_record(record))
+
+    def _visitor(
+        self,
+        event: ClientEvent,
+        sender: Sender,
+        site: str,
+        host: str | None,
+        user_agent: str,
+        now: int,
+        may_import: bool,
+    ) -> Visitor:
+        if may_import and event.visitor is not None:
+            return imported_visitor(site, _text(event.visitor, "visitor"))
+        if event.visitor_id is not None and event.consent == "granted":
+            return known_visitor(site, event.visitor_id)
+        today = self._salts.of(now // DAY_MS)
+        if today is None:
+            raise NotReady("the salt of today is not known: the database has not been reached yet")
+        domain = registrable_domain(host or site)
+        hashed = today.of(user_agent, sender.address, site, domain)
+        if not carries_over(now):
+            return Visitor(hashed, None, 0)
+        yesterday = self._salts.of(now // DAY_MS - 1)
+        before = yesterday.of(user_agent, sender.address, site, domain) if yesterday else None
+        return Visitor(hashed, before, 0)
+
+    def _place(self, event: ClientEvent, sender: Sender, may_import: bool) -> Place:
+        if may_import and event.country is not None:
+            country = _text(event.country, "country")
+            if not _COUNTRY.fullmatch(country):
+                raise InvalidEvent("invalid_field", "A country is a code of two letters.", "country")
+            return Place(country.upper())
+        if may_import and event.visitor is not None:
+            return Place()  # the address is the importer's own
+        return self._places.of(sender.address)
+
+    def _target(self, event: ClientEvent) -> Target | None:
+        given = event.target if event.target is not None else event.element
+        if given is None:
+            return None
+        if isinstance(given, str):
+            given = ClientTarget(href=given)
+        target = Target(
+            tag=cut_text(given.tag, MAX_TEXT_CHARS),
+            id=cut_text(given.id, MAX_TEXT_CHARS),
+            class_=cut_text(given.class_, MAX_TEXT_CHARS),
+            text=cut_text(given.text, MAX_TEXT_CHARS),
+            href=clean_link(given.href, self._allowed) if isinstance(given.href, str) else None,
+        )
+        return target if target != _NO_TARGET else None
+
+
+_NO_TARGET = Target()
+
+
+def _duration_ms(event: ClientEvent) -> int | None:
+    if event.duration_ms is not None:
+        return round(event.duration_ms)
+    if event.duration_seconds is not None:
+        return min(round(event.duration_seconds * 1000), MAX_INT4)
+    return None
+
+
+def _props(event: ClientEvent) -> dict[str, Scalar] | None:
+    if not event.props:
+        return None
+    return {key: value for key, value in event.props.items() if value is not None} or None
+
+
+def _text(value: object, field: str) -> str:
+    """A field that only an importer may send: text, as long as a session may be."""
+    try:
+        return msgspec.convert(value, ImportedText)
+    except msgspec.ValidationError:
+        raise InvalidEvent("invalid_field", f"The {field} is text of 1 to 128 characters.", field) from None

@@ -1,0 +1,70 @@
+"""Deadlines of many short waits, watched by one timer.
+
+asyncio.timeout costs a timer a wait; here a wait is one entry in a dict, and a timer looks at all of
+them four times a second. A task whose time is over is cancelled, and finds out that it was a deadline
+by asking `passed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+TICKS_A_SECOND = 4
+
+Waiting = asyncio.Task[object]
+
+
+class Deadlines:
+    """The running waits of one event loop; `start` once the loop runs."""
+
+    def __init__(self) -> None:
+        self._tick = 0
+        self._ends: dict[Waiting, int] = {}
+        self._passed: set[Waiting] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def start(self) -> None:
+        """Begin to watch; called within the loop."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(1 / TICKS_A_SECOND, self._watch, loop)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def begin(self, seconds: float) -> Waiting:
+        """Cancel the running task when it has not called `end` in `seconds` (a quarter more at most).
+
+        Returns the task, for `end` and `passed`.
+        """
+        task = cast(Waiting, asyncio.current_task())
+        self._ends[task] = self._tick + int(seconds * TICKS_A_SECOND) + 1
+        return task
+
+    def end(self, task: Waiting) -> None:
+        """The wait is over."""
+        self._ends.pop(task, None)
+
+    def passed(self, task: Waiting) -> bool:
+        """Whether the cancellation that `task` just caught was its deadline; it is then taken back."""
+        if task not in self._passed:
+            return False
+        self._passed.discard(task)
+        task.uncancel()
+        return True
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._tick += 1
+        late = [task for task, end in self._ends.items() if end <= self._tick]
+        for task in late:
+            del self._ends[task]
+            if task.cancel():
+                self._passed.add(task)
+        self._passed = {task for task in self._passed if not task.done()}
+        self._timer = loop.call_later(1 / TICKS_A_SECOND, self._watch, loop)
