@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,19 +19,21 @@ from portfolio_analytics.storage.embedded import EmbeddedPostgres
 from portfolio_analytics.storage.migrate import migrate
 
 
-
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The DSN of a server of this test session; TEST_DATABASE_URL names another one to use."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given
         return
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data") as server:
-        yield server.dsn
+    # As root the server runs as another user, who may not enter pytest's own private folders.
+    with tempfile.TemporaryDirectory(prefix="pa-postgres-", dir="/tmp") as folder:  # noqa: S108
+        Path(folder).chmod(0o755)
+        with EmbeddedPostgres(Path(folder) / "data") as server:
+            yield server.dsn
 
 
 @pytest.fixture(scope="session")

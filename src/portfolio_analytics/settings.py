@@ -133,6 +133,11 @@ class Settings:
         return settings
 
 
+def journal_path(settings: Settings) -> Path:
+    """The file of the embedded event log."""
+    return settings.data_dir / "journal.sqlite"
+
+
 def default_data_dir(environ: Mapping[str, str]) -> Path:
     """Where `run` keeps its state when DATA_DIR is not set: /var/lib for root, else the XDG data folder."""
     if os.geteuid() == 0:

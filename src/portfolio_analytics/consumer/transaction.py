@@ -36,6 +36,7 @@ from portfolio_analytics.consumer.rollup import Cells, add, cells
 from portfolio_analytics.consumer.site import Site, find_sites, lock_sites
 from portfolio_analytics.consumer.visit import PAUSE_MS, Visit, VisitEvent, merge_visits, visits_of
 from portfolio_analytics.consumer.visit_store import Key, Lock, Window, to_date
+from portfolio_analytics.shared.errors import StorageUnavailable
 from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.shared.record import VISITOR_KNOWN
 from portfolio_analytics.storage.binary_copy import copy_rows
@@ -168,6 +169,9 @@ class Store:
     ) -> Outcome:
         slot = min(batch.ends) if batch else 0
         sites = lock_sites(cursor, {item.site_id for item in items}) if items else {}
+        if len(sites) < len({item.site_id for item in items}):
+            # A reset gave a site another number after it was looked up: the next try finds it.
+            raise StorageUnavailable("A site was reset a moment ago.")
         items, turned_away = _admit(cursor, items, sites)
         rejected = [*rejected, *turned_away]
         fresh: list[Item] = []

@@ -1,0 +1,123 @@
+"""`portfolio-analytics run`: everything in one command."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from portfolio_analytics.consume import migrate_patiently
+from portfolio_analytics.settings import Secret, Settings
+from portfolio_analytics.shared.errors import SettingsError
+from portfolio_analytics.shared.log.file_lock import FileLock
+from portfolio_analytics.storage import sessions, steps
+from portfolio_analytics.storage.admin_token import load_or_create
+from portfolio_analytics.storage.database import connect
+from portfolio_analytics.storage.embedded import EmbeddedPostgres, make_data_dir
+from portfolio_analytics.shared.access import digest
+from portfolio_analytics.supervisor import Child, Supervisor, stop_on_signals
+
+logger = logging.getLogger(__name__)
+
+READY_S = 60.0
+
+
+def run(settings: Settings, console: Console) -> None:
+    """Start everything that is not given, and serve until SIGINT or SIGTERM.
+
+    Raises EmbeddedPostgresError or SettingsError when DATA_DIR cannot be used or is in use.
+    """
+    make_data_dir(settings.data_dir)
+    with _database(settings, console) as url:
+        if not migrate_patiently(url, threading.Event()):
+            return
+        token = settings.admin_token or load_or_create(settings.data_dir)
+        environment = {
+            "DATABASE_URL": url,
+            "DATA_DIR": str(settings.data_dir),
+            "ADMIN_TOKEN": token.reveal(),
+            "HOST": settings.host,
+            "PORT": str(settings.port),
+            "WORKERS": str(settings.workers),
+        }
+        supervisor = Supervisor(
+            [Child("producer", ["producer"], environment), Child("consumer", ["consumer"], environment)]
+        )
+        stop_on_signals(supervisor)
+        threading.Thread(
+            target=_announce, args=(settings, url, token, console), name="announce", daemon=True
+        ).start()
+        supervisor.run()
+    console.print("Stopped; everything that was answered is kept.")
+
+
+@contextmanager
+def _database(settings: Settings, console: Console) -> Iterator[str]:
+    """The database's address: the one given, else an embedded PostgreSQL that runs meanwhile."""
+    if settings.database_url is None:
+        with EmbeddedPostgres(settings.data_dir) as server:
+            if server.notice:
+                console.print(server.notice, style="yellow", markup=False, soft_wrap=True)
+            yield server.dsn
+        return
+    lock = FileLock(settings.data_dir / "run.lock")
+    if not lock.take():
+        raise SettingsError([f"DATA_DIR: {settings.data_dir} is in use by another process ({lock.owner()})"])
+    try:
+        yield settings.database_url.reveal()
+    finally:
+        lock.release()
+
+
+def _announce(settings: Settings, url: str, token: Secret, console: Console) -> None:
+    """Say where things are as soon as the service answers."""
+    address = f"http://{_shown_host(settings.host)}:{settings.port}"
+    if not _wait_until_ready(f"{address}/api/health/ready"):
+        console.print("The service does not answer yet; the messages above should say why.", style="yellow")
+        return
+    with connect(url) as connection:
+        code = steps.run(connection, sessions.make_code(digest(token.reveal())))
+    journal = "Kafka" if settings.kafka_broker else "embedded journal"
+    database = "yours" if settings.database_url else "embedded PostgreSQL"
+    console.print(
+        f"""
+[bold]Portfolio Analytics is running.[/bold]
+
+  Dashboard    {address}/signin?code={code.reveal()}
+  Tracker      <script defer src="{address}/tracker.js"></script>
+  Events       POST {address}/api/analytics
+  Statistics   GET  {address}/api/stats
+  Data         {settings.data_dir}  ({journal}, {database})
+  Admin token  {_token_place(settings)}
+
+The dashboard link works once. Ctrl-C stops everything.""",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _token_place(settings: Settings) -> str:
+    return "ADMIN_TOKEN" if settings.admin_token else str(Path(settings.data_dir) / "admin-token")
+
+
+def _shown_host(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104
+
+
+def _wait_until_ready(url: str) -> bool:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+                return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    return False

@@ -1,0 +1,125 @@
+"""Child processes of one command: started, watched, started again, stopped together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+SUPERVISED = "PORTFOLIO_ANALYTICS_SUPERVISED"
+STOP_S = 20.0
+RESTART_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+STEADY_S = 60.0
+
+
+class Child:
+    """One process that is kept running."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self._arguments = [sys.executable, "-m", "portfolio_analytics", *arguments]
+        self._environment = {**os.environ, **environment, SUPERVISED: "1"}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._failures = 0
+        self._not_before = 0.0
+
+    def start(self) -> None:
+        """Start it. Its standard input is a pipe that closes when this process dies, and then it ends."""
+        self._started = time.monotonic()
+        self._process = subprocess.Popen(
+            self._arguments, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def watch(self, now: float) -> None:
+        """Start it again when it has ended, ever less eagerly when it keeps ending."""
+        if self._process is None or self._process.poll() is None:
+            return
+        if self._not_before == 0.0:
+            self._failures = 0 if now - self._started > STEADY_S else self._failures + 1
+            pause = RESTART_S[min(self._failures, len(RESTART_S) - 1)]
+            self._not_before = now + pause
+            logger.error(
+                "The %s ended with status %d; starting it again in %.1f s.",
+                self.name,
+                self._process.returncode,
+                pause,
+            )
+        elif now >= self._not_before:
+            self._not_before = 0.0
+            self.start()
+
+    def terminate(self) -> None:
+        """Ask it to finish what it has begun and end."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def join(self, deadline: float) -> None:
+        """Wait for its end until `deadline` (monotonic), then kill it and its children."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            logger.warning("The %s did not end in time and is killed.", self.name)
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+class Supervisor:
+    """Keeps children running until a signal, then stops them: the first one first."""
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self._children = children
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Ask `run` to end."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Start all children, and return when `stop` was called and all of them have ended."""
+        for child in self._children:
+            child.start()
+        try:
+            while not self._stop.wait(0.2):
+                for child in self._children:
+                    child.watch(time.monotonic())
+        finally:
+            # In their order: what takes events in ends before what counts them, so that all is counted.
+            for child in self._children:
+                child.terminate()
+                child.join(time.monotonic() + STOP_S)
+
+
+def stop_on_signals(stop: threading.Event | Supervisor) -> None:
+    """SIGINT and SIGTERM call the stop method (or set the event)."""
+    ask = stop.set if isinstance(stop, threading.Event) else stop.stop
+
+    def handle(_number: int, _frame: object) -> None:
+        ask()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+
+
+def end_with_parent() -> None:
+    """In a supervised process: end (by SIGTERM to itself) when the supervisor dies, even by kill -9."""
+    if os.environ.pop(SUPERVISED, None) is None:
+        return
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
