@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
+from portfolio_analytics.shared.access import digest
 from portfolio_analytics.shared.errors import ActRefused, InvalidValue, NameTaken, UnknownName
 from portfolio_analytics.storage import audit, goals, public_links, sites, tokens
 from portfolio_analytics.storage.sites import SiteChange
@@ -89,7 +90,9 @@ def test_names_that_are_none(connection: psycopg.Connection[Any], name: str) -> 
         run(connection, sites.find(name))
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc/passwd", "Europe", "a\0b", "UTC\n", "/etc/localtime"])
+@pytest.mark.parametrize(
+    "zone", ["", "Mars/Olympus", "../etc/passwd", "Europe", "a\0b", "UTC\n", "/etc/localtime"]
+)
 def test_time_zones_that_are_none(connection: psycopg.Connection[Any], zone: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         run(connection, sites.add("example.com", zone, WHO))
@@ -170,9 +173,7 @@ def test_reset_empties_one_site_and_keeps_what_belongs_to_it(connection: psycopg
     other_id = run(connection, sites.site_id_of("other.example"))
     fill(connection, old_id)
     fill(connection, other_id)
-    connection.execute(
-        "INSERT INTO suppressions (site_id, key, until) VALUES (%s, 7, now())", [old_id]
-    )
+    connection.execute("INSERT INTO suppressions (site_id, key, until) VALUES (%s, 7, now())", [old_id])
     run(connection, goals.create("example.com", goals.Goal("Signup", event_type="signup"), WHO))
     run(connection, tokens.create("reader", ["read"], "example.com", WHO))
     run(connection, public_links.create("example.com", "board", WHO))
@@ -216,7 +217,7 @@ def test_a_deleted_site_keeps_its_name_from_a_backlog(connection: psycopg.Connec
     assert run(connection, sites.list_all()) == []
     with pytest.raises(UnknownName):
         run(connection, sites.find("first.example"))
-    assert run(connection, tokens.lookup(tokens.digest(secret.reveal()))) is None
+    assert run(connection, tokens.lookup(digest(secret.reveal()))) is None
     known = run(connection, sites.known(["first.example", "example.com"]))
     assert [known[name].deleted for name in ("first.example", "example.com")] == [True, True]
 
@@ -236,25 +237,19 @@ def test_reset_waits_for_a_consumer_at_work(
     """What a consumer wrote under LOCK_FOR_RECORDS is seen, and taken away, by the act that came second."""
     run(connection, sites.add("example.com", "UTC", WHO))
     site_id = run(connection, sites.site_id_of("example.com"))
-    errors: list[BaseException] = []
 
     def end_it() -> None:
-        try:
-            with psycopg.connect(database, autocommit=True) as other:
-                run(other, act("example.com", WHO))
-        except BaseException as error:
-            errors.append(error)
+        with psycopg.connect(database, autocommit=True) as other:
+            run(other, act("example.com", WHO))
 
-    with psycopg.connect(database) as consumer:
+    with psycopg.connect(database) as consumer, ThreadPoolExecutor(1) as pool:
         assert consumer.execute(sites.LOCK_FOR_RECORDS, {"site_ids": [site_id]}).fetchall()
-        thread = threading.Thread(target=end_it)
-        thread.start()
+        ended = pool.submit(end_it)
         while not connection.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
-            assert thread.is_alive()
+            assert not ended.done()
         consumer.execute("INSERT INTO pages VALUES (%s, 1, '/')", [site_id])
         consumer.commit()
-        thread.join(30)
-        assert not errors
+        ended.result(30)
         assert count(connection, "pages") == 0
         after = consumer.execute(sites.LOCK_FOR_RECORDS, {"site_ids": [site_id]}).fetchall()
         assert after == [] if act is sites.reset else after[0][4] is not None

@@ -113,7 +113,9 @@ def test_a_session_ends_with_its_token(connection: psycopg.Connection[Any]) -> N
     assert run(connection, sessions.lookup(session, None)) is None
 
 
-def test_a_session_of_the_administrator_ends_with_the_admin_token(connection: psycopg.Connection[Any]) -> None:
+def test_a_session_of_the_administrator_ends_with_the_admin_token(
+    connection: psycopg.Connection[Any],
+) -> None:
     session = run(connection, sessions.start(ADMINISTRATOR, ADMIN)).reveal()
     assert run(connection, sessions.lookup(session, ADMIN)) == ADMINISTRATOR
     assert run(connection, sessions.lookup(session, digest("another one"))) is None

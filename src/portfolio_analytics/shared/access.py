@@ -17,8 +17,9 @@ import asyncio
 import hashlib
 import hmac
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -28,6 +29,8 @@ from portfolio_analytics.shared.errors import StorageUnavailable
 from portfolio_analytics.shared.http import ApiError
 from portfolio_analytics.shared.ratelimit import KeyMaker, Limiter
 from portfolio_analytics.shared.wrong_tokens import WrongTokens
+
+T = TypeVar("T")
 
 SCOPES = ("ingest", "import", "read", "admin")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -68,10 +71,16 @@ class Directory(Protocol):
         """Whether there is a token in use."""
 
 
+def peer(request: Request) -> str:
+    """The address of whoever is connected; empty when the server does not say."""
+    return request.client.host if request.client else ""
+
+
 class Access:
     """Decides who may. `directory` knows the tokens that are kept in the database.
 
     `limiter` bounds the requests that one principal makes through `require`; None for no bound.
+    `client_of` is the client's address, where proxies that are trusted stand between.
     """
 
     def __init__(
@@ -79,11 +88,13 @@ class Access:
         admin_token: Secret | None,
         directory: Directory | None = None,
         limiter: Limiter | None = None,
+        client_of: Callable[[Request], str] = peer,
     ) -> None:
         self.admin_enabled = admin_token is not None
         self.admin_digest = digest(admin_token.reveal()) if admin_token else None
         self._directory = directory
         self._limiter = limiter
+        self._client_of = client_of
         self._keys = KeyMaker()
         self._wrong = WrongTokens()
         self._delayed = 0
@@ -99,6 +110,9 @@ class Access:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise unauthorized("The Authorization header must be 'Bearer <token>'.")
+        return await self._bearer(token, fresh)
+
+    async def _bearer(self, token: str, fresh: bool) -> Principal:
         hashed = digest(token)
         if self.admin_digest is not None and hmac.compare_digest(hashed, self.admin_digest):
             return ADMINISTRATOR
@@ -120,22 +134,21 @@ class Access:
         """
         authorization = request.headers.get("authorization")
         share = request.query_params.get("share")
-        try:
-            if authorization is not None:
-                return await self.principal(authorization, fresh=True)
-            if share is not None:
-                return await self._linked(share)
-        except ApiError as error:
-            if error.status == 401:
-                await self._delay(request)
-            raise
+        if authorization is not None:
+            return await self.slowly(request, self.principal(authorization, fresh=True))
+        if share is not None:
+            return await self.slowly(request, self._linked(share))
         return await self._signed_in(request)
 
-    async def require(self, request: Request, scope: str, site: str | None = None) -> Principal:
-        """The principal of `request`, who has `scope` for `site` (None: for all sites).
+    async def sign_in(self, request: Request, token: str) -> Principal:
+        """Whose token a person typed. Raises ApiError as `identify` does."""
+        return await self.slowly(request, self._bearer(token, fresh=True))
+
+    async def known(self, request: Request) -> Principal:
+        """The principal of `request`, whoever it is.
 
         Raises ApiError: 403 `admin_disabled` where no token can be right, 401 without or with a wrong one,
-        403 `forbidden` with too little scope, 429 `rate_limited`, 503 while the database is away.
+        429 `rate_limited`, 503 while the database is away.
         """
         try:
             principal = await self.identify(request)
@@ -148,8 +161,15 @@ class Access:
                 raise disabled()
             raise unauthorized("This needs a token: 'Authorization: Bearer <token>'.")
         self._limit(request, principal)
-        if not principal.may(scope, site):
-            raise ApiError(403, "forbidden", f"This token lacks the scope {scope!r} for this site.")
+        return principal
+
+    async def require(self, request: Request, scope: str, site: str | None = None) -> Principal:
+        """The principal of `request`, who has `scope` for `site` (None: for all sites).
+
+        Raises ApiError: 403 `forbidden` with too little scope, and as `known` does.
+        """
+        principal = await self.known(request)
+        check_may(principal, scope, site)
         return principal
 
     async def _linked(self, share: str) -> Principal:
@@ -188,7 +208,7 @@ class Access:
         if self._limiter is None:
             return
         if principal.token_id is None and principal is not ADMINISTRATOR:
-            key = self._keys.of_address(peer(request))  # a public link is shared by strangers
+            key = self._keys.of_address(self._client_of(request))  # a public link is shared by strangers
         else:
             key = self._keys.of(principal.name.encode())
         now = time.monotonic()
@@ -197,8 +217,17 @@ class Access:
             raise self._limiter.refusal(key, now, wait)
         request.state.rate_limit = self._limiter.headers(key, now)
 
+    async def slowly(self, request: Request, check: Awaitable[T]) -> T:
+        """What `check` finds at once; a 401 after the delay that its client has earned."""
+        try:
+            return await check
+        except ApiError as error:
+            if error.status == 401:
+                await self._delay(request)
+            raise
+
     async def _delay(self, request: Request) -> None:
-        seconds = self._wrong.count(self._keys.of_address(peer(request)), time.monotonic())
+        seconds = self._wrong.count(self._keys.of_address(self._client_of(request)), time.monotonic())
         if not seconds:
             return
         if self._delayed >= MAX_DELAYED:
@@ -210,30 +239,31 @@ class Access:
             self._delayed -= 1
 
 
+def check_may(principal: Principal, scope: str, site: str | None) -> None:
+    """Raises ApiError 403 `forbidden` unless the principal has `scope` for `site`."""
+    if not principal.may(scope, site):
+        raise ApiError(403, "forbidden", f"This token lacks the scope {scope!r} for this site.")
+
+
 def digest(token: str) -> bytes:
     """What is stored of a token: tokens are random and long, so one SHA-256 is enough."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
-def peer(request: Request) -> str:
-    """The client's address; what stands behind trusted proxies was settled before."""
-    return request.client.host if request.client else ""
-
-
 def check_same_origin(request: Request) -> None:
     """Raises ApiError 403 `cross_site` unless the browser says that our own page sends this request.
 
-    Sec-Fetch-Site says so, and where a browser is too old for it, Origin. A request with neither is refused:
-    programs use tokens.
+    Sec-Fetch-Site says so, which no page can forge; where it is missing (plain HTTP, an old browser), Origin
+    must name the host that was asked. A request with neither is refused: programs use tokens.
     """
     fetched_from = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    if fetched_from is not None and fetched_from != "same-origin":
-        raise _cross_site()
-    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
-        raise _cross_site()
-    if fetched_from is None and origin is None:
-        raise _cross_site()
+    if fetched_from is not None:
+        same = fetched_from == "same-origin"
+    else:
+        origin = request.headers.get("origin", "")
+        same = bool(origin) and urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+    if not same:
+        raise ApiError(403, "cross_site", "A signed-in browser may do this from the dashboard alone.")
 
 
 def cookie_name(request: Request) -> str:
@@ -248,7 +278,8 @@ def on_plain_loopback(request: Request) -> bool:
     """
     host = request.url.hostname or ""
     loopback = host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
-    return loopback and request.url.scheme == "http"
+    forwarded = request.headers.get("x-forwarded-proto", "http")
+    return loopback and request.url.scheme == "http" and forwarded == "http"
 
 
 def unauthorized(message: str) -> ApiError:
@@ -266,7 +297,3 @@ def unavailable() -> ApiError:
     """503 while nobody can tell whose token it is."""
     message = "The database is away; try again."
     return ApiError(503, "storage_unavailable", message, headers={"Retry-After": "5"})
-
-
-def _cross_site() -> ApiError:
-    return ApiError(403, "cross_site", "A signed-in browser may do this from the dashboard alone.")

@@ -1,19 +1,19 @@
 """The errors that cross a room's door.
 
-    AnalyticsError
-    ├── SettingsError       the environment is wrong; names every mistake at once
-    ├── LogError
-    │   ├── LogUnavailable  nothing was written; try again later
-    │   ├── LogUncertain    the record may have been written; only the event's id can tell
-    │   ├── LogFull         the disk (or a set limit) is full; nothing was written
-    │   └── RecordTooLarge  nothing was written, and never will be
-    ├── StorageUnavailable  PostgreSQL cannot be reached or refuses for a reason that passes
-    ├── Fenced              another consumer owns the partition now
-    ├── InvalidEvent        the client's mistake: an error code, a sentence, and the field
-    └── ActRefused          an administrative act that cannot be done as asked
-        ├── UnknownName     there is no such site, token, goal or link
-        ├── NameTaken       there is one already
-        └── InvalidValue    a value that cannot be set
+AnalyticsError
+├── SettingsError       the environment is wrong; names every mistake at once
+├── LogError
+│   ├── LogUnavailable  nothing was written; try again later
+│   ├── LogUncertain    the record may have been written; only the event's id can tell
+│   ├── LogFull         the disk (or a set limit) is full; nothing was written
+│   └── RecordTooLarge  nothing was written, and never will be
+├── StorageUnavailable  PostgreSQL cannot be reached or refuses for a reason that passes
+├── Fenced              another consumer owns the partition now
+├── InvalidEvent        the client's mistake: an error code, a sentence, and the field
+└── ActRefused          an administrative act that cannot be done as asked
+    ├── UnknownName     there is no such site, token, goal or link
+    ├── NameTaken       there is one already
+    └── InvalidValue    a value that cannot be set
 """
 
 from __future__ import annotations

@@ -274,7 +274,11 @@ def site_id_of(name: str) -> Steps[int]:
 def clean_name(value: str) -> str:
     """A site's name as it is kept: lower case, no spaces around. Raises InvalidValue."""
     name = value.strip().lower()
-    if not 0 < len(name) <= 253 or not name.isprintable() or any(ch.isspace() or ch in "/?#" for ch in name):
+    if (
+        not 0 < len(name) <= 253
+        or not name.isprintable()
+        or any(ch.isspace() or ch in "/?#*," for ch in name)
+    ):
         raise InvalidValue("invalid_name", "A site's name is a host name such as example.com.", "name")
     return name
 

@@ -1,0 +1,1 @@
+"""Administration over HTTP: sites, tokens, goals, public links, sessions, the audit log, and the document."""

@@ -1,0 +1,137 @@
+"""The OpenAPI document and its page: made once at start, served without any script or foreign request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib import metadata
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from portfolio_analytics.admin import operations as op
+from portfolio_analytics.shared.openapi import PUBLIC, Operation, document
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+STYLE = """
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent) }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }
+h2 { margin: 2.5rem 0 .5rem; text-transform: capitalize }
+details { border: 1px solid var(--line); border-radius: .5rem; margin: .4rem 0 }
+summary { cursor: pointer; padding: .5rem .75rem; display: flex; gap: .75rem; flex-wrap: wrap }
+summary:focus-visible { outline: 2px solid; outline-offset: 2px }
+details > div { padding: 0 .75rem .75rem; border-top: 1px solid var(--line) }
+code, pre { font: .875em/1.5 ui-monospace, monospace }
+pre { overflow-x: auto; padding: .75rem; border: 1px solid var(--line); border-radius: .375rem }
+.method { font-weight: 700; min-width: 4rem }
+.access { margin-left: auto; opacity: .75 }
+table { border-collapse: collapse; width: 100% }
+td, th { text-align: left; vertical-align: top; padding: .25rem .5rem .25rem 0 }
+td { border-top: 1px solid var(--line) }
+"""
+
+
+def routes(operations: Sequence[Operation]) -> list[BaseRoute]:
+    """`/openapi.json` and `/docs` of all operations that the service answers."""
+    content = document(operations, metadata.version("portfolio-analytics"))
+    served = (
+        (op.DOCUMENT.path, msgspec.json.encode(content), "application/json"),
+        (op.PAGE.path, page(content).encode(), "text/html"),
+        (op.STYLE.path, STYLE.encode(), "text/css"),
+    )
+    return [Route(path, _static(body, media)) for path, body, media in served]
+
+
+def page(content: Mapping[str, Any]) -> str:
+    """The document as HTML: one folded block an operation, under its tag."""
+    info = content["info"]
+    by_tag: dict[str, list[str]] = {}
+    for path, methods in content["paths"].items():
+        for method, operation in methods.items():
+            by_tag.setdefault(operation["tags"][0], []).append(_block(method, path, operation))
+    sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(blocks)}" for tag, blocks in by_tag.items())
+    schemas = "".join(
+        f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>'
+        f"<div>{_code(schema)}</div></details>"
+        for name, schema in sorted(content["components"]["schemas"].items())
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/docs.css">'
+        f"<title>{escape(info['title'])} API</title></head><body><main><h1>{escape(info['title'])} API</h1>"
+        f"<p>{escape(info['description'])} Version {escape(info['version'])}; as a document: "
+        '<a href="/openapi.json">openapi.json</a>.</p>'
+        f"{sections}<h2>Schemas</h2>{schemas}</main></body></html>"
+    )
+
+
+def _block(method: str, path: str, operation: Mapping[str, Any]) -> str:
+    parts = [f"<p>{escape(operation['description'])}</p>"] if "description" in operation else []
+    access = operation["x-access"]
+    parts.append(_code_text(_curl(method, path, operation)))
+    if "parameters" in operation:
+        parts.append(_table("Parameter", [(p["name"], _told(p)) for p in operation["parameters"]]))
+    if "requestBody" in operation:
+        parts.append(f"<p>Body</p>{_code(operation['requestBody']['content'])}")
+    answers = [(status, escape(a["description"]) + _links(a)) for status, a in operation["responses"].items()]
+    parts.append(_table("Answer", answers))
+    return (
+        f'<details id="{escape(operation["operationId"])}"><summary>'
+        f'<code class="method">{method.upper()}</code>'
+        f"<code>{escape(path)}</code> {escape(operation['summary'])}"
+        f'<span class="access">{escape("public" if access == PUBLIC else access)}</span></summary>'
+        f"<div>{''.join(parts)}</div></details>"
+    )
+
+
+def _curl(method: str, path: str, operation: Mapping[str, Any]) -> str:
+    """The call on a command line."""
+    parts = ["curl"]
+    if method != "get":
+        parts.append(f"-X {method.upper()}")
+    if operation["x-access"] != PUBLIC:
+        parts.append("-H 'Authorization: Bearer TOKEN'")
+    if "requestBody" in operation:
+        parts.append("-d @body.json")
+    return " ".join([*parts, f"http://127.0.0.1:8080{path}"])
+
+
+def _told(parameter: Mapping[str, Any]) -> str:
+    text = parameter.get("description", "Part of the path.")
+    return escape(f"{text} (required)" if parameter["required"] else text)
+
+
+def _links(answer: Mapping[str, Any]) -> str:
+    references = [
+        media.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        for media in answer.get("content", {}).values()
+    ]
+    return "".join(f' <a href="#{escape(name)}">{escape(name)}</a>' for name in references if name)
+
+
+def _table(head: str, rows: Iterable[tuple[str, str]]) -> str:
+    body = "".join(f"<tr><td><code>{escape(name)}</code></td><td>{told}</td></tr>" for name, told in rows)
+    return f"<table><thead><tr><th>{head}</th><th></th></tr></thead><tbody>{body}</tbody></table>"
+
+
+def _code(value: Any) -> str:
+    return _code_text(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _code_text(text: str) -> str:
+    return f"<pre>{escape(text)}</pre>"
+
+
+def _static(body: bytes, media: str) -> Any:
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "public, max-age=300"}
+
+    async def endpoint(_request: Request) -> Response:
+        return Response(body, headers=headers, media_type=media)
+
+    return endpoint
