@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Are the lock files whole? Every pin has hashes, no address is named, and they agree with each other."""
 
 from __future__ import annotations
