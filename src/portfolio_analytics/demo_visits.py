@@ -132,7 +132,7 @@ def make_visit(dice: random.Random, *, known: bool) -> Iterator[Step]:
         "session_id": f"demo-{dice.getrandbits(64):016x}",
     }
     if known:
-        same["visitor"] = dice.getrandbits(64) - (1 << 63)
+        same["visitor"] = f"{dice.getrandbits(64):016x}"
         same["country"] = _pick(dice, _COUNTRIES)
     page: str | None = _pick(dice, _ENTRIES)
     now, path_query = 0.0, query

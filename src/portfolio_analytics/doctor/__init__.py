@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from portfolio_analytics.consume import kafka_settings
 from portfolio_analytics.doctor.check import Check, exit_status
 from portfolio_analytics.doctor.clock import judge_clock
 from portfolio_analytics.doctor.database import (
@@ -32,13 +33,11 @@ from portfolio_analytics.doctor.log import (
     look_at_journal,
     look_at_kafka,
 )
-from portfolio_analytics.settings import Settings
+from portfolio_analytics.settings import Settings, journal_path
 from portfolio_analytics.shared.errors import LogError, SettingsError, StorageUnavailable
-from portfolio_analytics.shared.log.kafka_settings import KafkaSettings
 from portfolio_analytics.storage.database import connect, describe
 from portfolio_analytics.storage.embedded import EmbeddedPostgresError, running_dsn
 
-JOURNAL_NAME = "journal.db"
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -163,23 +162,8 @@ def _log(settings: Settings) -> tuple[list[Check], LogEnds | None]:
             kafka = kafka_settings(settings)
             topic, topic_ends = look_at_kafka(kafka)
             return judge_kafka(topic, kafka), topic_ends
-        path = settings.data_dir / JOURNAL_NAME
+        path = journal_path(settings)
         ends = look_at_journal(path)
         return judge_journal(ends, path), ends
     except LogError as error:
         return [log_problem(error)], None
-
-
-def kafka_settings(settings: Settings) -> KafkaSettings:
-    """The part of the settings that the Kafka client reads."""
-    return KafkaSettings(
-        brokers=",".join(settings.kafka_broker),
-        user=settings.kafka_user,
-        password=settings.kafka_password.reveal() if settings.kafka_password else None,
-        topic=settings.kafka_topic,
-        partitions=settings.kafka_partitions,
-        security=settings.kafka_security,
-        sasl_mechanism=settings.kafka_sasl_mechanism,
-        ca_file=settings.kafka_ca_file,
-        retention_days=settings.log_retention_days,
-    )

@@ -12,9 +12,9 @@ from portfolio_analytics.doctor.check import Check
 from portfolio_analytics.doctor.database import StoredPosition
 from portfolio_analytics.shared.errors import LogError, LogUnavailable
 from portfolio_analytics.shared.log.journal_file import PARTITION, JournalFile
-from portfolio_analytics.shared.log.kafka_faults import KafkaFaults
+from portfolio_analytics.shared.log.kafka import describe_topic
 from portfolio_analytics.shared.log.kafka_settings import GROUP, KafkaSettings, client_settings
-from portfolio_analytics.shared.log.kafka_topic import DAY_MS, KafkaTopic, TopicFacts
+from portfolio_analytics.shared.log.kafka_topic import DAY_MS, TopicFacts
 from portfolio_analytics.shared.log.protocol import Watermarks
 
 SAFE_REPLICATION = 3
@@ -35,25 +35,19 @@ class LogEnds:
 
 def look_at_kafka(settings: KafkaSettings) -> tuple[TopicFacts, LogEnds]:
     """The topic as it is, and its ends. Raises LogUnavailable with one sentence that says why not."""
-    faults = KafkaFaults(settings)
-    consumer = None
+    topic = describe_topic(settings, TIMEOUT)
+    consumer = Consumer(client_settings(settings) | {"group.id": GROUP})
     try:
-        topic = KafkaTopic(settings).describe(TIMEOUT)
-        consumer = Consumer(client_settings(settings, faults.note) | {"group.id": GROUP})
-        marks = {}
+        held = {}
         for partition in range(topic.partitions):
-            held = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=TIMEOUT)
-            if held is not None:
-                marks[partition] = Watermarks(*held)
-        return topic, LogEnds(topic.topic_id, marks)
+            marks = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=TIMEOUT)
+            if marks is not None:
+                held[partition] = Watermarks(*marks)
+        return topic, LogEnds(topic.topic_id, held)
     except KafkaException as error:
-        # The admin client keeps its reports to itself; a consumer's come from within poll.
-        consumer = consumer or Consumer(client_settings(settings, faults.note) | {"group.id": GROUP})
-        consumer.poll(2.0)
-        raise LogUnavailable(faults.sentence(error)) from None
+        raise LogUnavailable(f"Kafka does not tell where the topic ends: {error.args[0].str()}") from None
     finally:
-        if consumer is not None:
-            consumer.close()
+        consumer.close()
 
 
 def look_at_journal(path: Path) -> LogEnds | None:

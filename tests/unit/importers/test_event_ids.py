@@ -42,7 +42,7 @@ def test_the_event_of_a_line_holds_no_address() -> None:
     line = read_line(raw)
     assert line is not None
     event = page_view(line, "example.com", uuid.UUID(int=7), bytes(16))
-    assert isinstance(event.pop("visitor"), int)
+    assert len(event.pop("visitor")) == 32
     assert event == {
         "event_type": "page_view",
         "event_id": "00000000-0000-0000-0000-000000000007",
