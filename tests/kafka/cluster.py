@@ -20,6 +20,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -113,7 +114,12 @@ class KafkaCluster:
 
     def admin(self) -> AdminClient:
         """An admin client on the PLAINTEXT listeners."""
-        return AdminClient({"bootstrap.servers": self.plain_bootstrap, "log_level": 0})
+        return self.admin_of(self.plain_bootstrap)
+
+    @staticmethod
+    def admin_of(bootstrap: str) -> AdminClient:
+        """An admin client of a PLAINTEXT cluster."""
+        return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
     def _addresses(self, listener: str) -> str:
         return ",".join(f"127.0.0.1:{self._ports[node][listener]}" for node in self.nodes)
@@ -156,7 +162,7 @@ class KafkaCluster:
             self._guard.wait()
             self._guard = None
 
-    def __enter__(self) -> KafkaCluster:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -23,6 +23,7 @@ FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.006
 CONSUMED_EVERY_SECONDS = 1.0
 HEALTH_SECONDS = 1.0
+NOT_OPEN = "the journal is not open"
 
 Result = Appended | BaseException
 
@@ -76,29 +77,35 @@ class JournalWriter:
 
     def append(self, key: bytes, value: bytes) -> Awaitable[Appended]:
         """Store one record; ends after its fsync. See LogWriter."""
-        future: asyncio.Future[Appended] = self._running().create_future()
-        if len(key) + len(value) > self._max_record_bytes:
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            future.set_exception(LogUnavailable(NOT_OPEN))
+        elif len(key) + len(value) > self._max_record_bytes:
             future.set_exception(self._too_large(key, value))
         else:
-            self._gathered().singles.append(((key, value), future))
+            self._gathered(self._loop).singles.append(((key, value), future))
         return future
 
     def append_many(self, records: Sequence[tuple[bytes, bytes]]) -> Awaitable[list[Result]]:
         """Store several records in one commit; one result a record, in order. See LogWriter."""
-        future: asyncio.Future[list[Result]] = self._running().create_future()
-        if records:
-            self._gathered().many.append((records, future))
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            future.set_result([LogUnavailable(NOT_OPEN) for _ in records])
+        elif records:
+            self._gathered(self._loop).many.append((records, future))
         else:
             future.set_result([])
         return future
 
     async def healthy(self) -> str | None:
         """None when the journal takes records now, else why not. Found out with a real commit."""
-        loop = self._running()
-        if not self._failing and loop.time() - self._last_commit < HEALTH_SECONDS:
+        loop = self._loop
+        if loop is None:
+            return NOT_OPEN
+        if not self._failing and time.monotonic() - self._last_commit < HEALTH_SECONDS:
             return None
         future: asyncio.Future[None] = loop.create_future()
-        self._gathered().probes.append(future)
+        self._gathered(loop).probes.append(future)
         try:
             await future
         except LogError as error:
@@ -121,19 +128,14 @@ class JournalWriter:
 
     # --- in the event loop
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            raise LogUnavailable("the journal is not open")
-        return self._loop
-
-    def _gathered(self) -> _Work:
+    def _gathered(self, loop: asyncio.AbstractEventLoop) -> _Work:
         """What this iteration of the loop appends; it goes to the thread when the iteration is over."""
         work = self._gathering
         if work is None:
             work = self._gathering = _Work()
             self._unfinished.add(work)
             self._idle.clear()
-            self._running().call_soon(self._hand_over)
+            loop.call_soon(self._hand_over)
         return work
 
     def _hand_over(self) -> None:

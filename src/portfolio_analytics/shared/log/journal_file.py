@@ -33,9 +33,9 @@ LOW_DISK_BYTES = 16 << 20
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS records ("
-    "record_offset INTEGER PRIMARY KEY, timestamp_ms INTEGER NOT NULL, crc INTEGER NOT NULL,"
-    " record_key BLOB NOT NULL, value BLOB NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS records (
+        record_offset INTEGER PRIMARY KEY, timestamp_ms INTEGER NOT NULL, crc INTEGER NOT NULL,
+        record_key BLOB NOT NULL, value BLOB NOT NULL)""",
 )
 _INSERT = "INSERT INTO records (record_offset, timestamp_ms, crc, record_key, value) VALUES "
 _SELECT = (

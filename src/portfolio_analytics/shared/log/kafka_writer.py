@@ -1,0 +1,290 @@
+"""The producer's side of Kafka.
+
+librdkafka's own threads send; its acknowledgements are taken in the event loop, every millisecond
+while any are due. Measured against a thread that polls: the same tail, one tenth less CPU an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain
+from portfolio_analytics.shared.log import kafka_codes
+from portfolio_analytics.shared.log.kafka_faults import KafkaFaults, delivery_error
+from portfolio_analytics.shared.log.kafka_settings import KafkaSettings, producer_settings
+from portfolio_analytics.shared.log.kafka_topic import KafkaTopic, TopicFacts
+from portfolio_analytics.shared.log.protocol import Appended
+
+BUSY_PAUSE = 0.001
+IDLE_PAUSE = 0.1
+HEALTH_SECONDS = 1.0
+ANSWER_SECONDS = 1.5
+OPEN_SECONDS = 3.0
+
+Result = Appended | BaseException
+
+
+class _Acknowledgement(asyncio.Future[Appended]):
+    """A future that librdkafka calls when the record is acknowledged: no closure for each event."""
+
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        if self.done():
+            return
+        partition, offset = message.partition(), message.offset()
+        if error is None and partition is not None and offset is not None:
+            self.set_result(Appended(partition, offset))
+        else:
+            self.set_exception(
+                LogUncertain("Kafka gave no offset") if error is None else delivery_error(error)
+            )
+
+
+class _Batch:
+    """Gathers the results of several records into one future."""
+
+    __slots__ = ("future", "missing", "results")
+
+    def __init__(self, future: asyncio.Future[list[Result]], size: int) -> None:
+        self.future = future
+        self.missing = size
+        self.results: list[Result] = [LogUncertain("Kafka has not answered")] * size
+
+    def settle(self, place: int, result: Result) -> None:
+        self.results[place] = result
+        self.missing -= 1
+        if not self.missing and not self.future.done():
+            self.future.set_result(self.results)
+
+
+class _Place:
+    """One record of a batch, called when it is acknowledged."""
+
+    __slots__ = ("batch", "place")
+
+    def __init__(self, batch: _Batch, place: int) -> None:
+        self.batch = batch
+        self.place = place
+
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        partition, offset = message.partition(), message.offset()
+        if error is None and partition is not None and offset is not None:
+            self.batch.settle(self.place, Appended(partition, offset))
+        else:
+            self.batch.settle(
+                self.place, LogUncertain("Kafka gave no offset") if error is None else delivery_error(error)
+            )
+
+
+class KafkaWriter:
+    """Appends to a topic from one event loop.
+
+    `delivery_timeout` (seconds) bounds how long a record may wait for its acknowledgement; after it
+    the record is LogUncertain. `refresh_seconds` is how often the client looks for new partitions.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, *, delivery_timeout: float = 10.0, refresh_seconds: float = 10.0
+    ) -> None:
+        self._settings = settings
+        self._topic_name = settings.topic
+        self._faults = KafkaFaults(settings)
+        self._config = producer_settings(
+            settings,
+            self._faults.note,
+            delivery_timeout=delivery_timeout,
+            refresh_seconds=refresh_seconds,
+        )
+        self._producer: Producer | None = None
+        self._topic: TopicFacts | None = None
+        self._why_not = "Kafka is not connected yet"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._busy = False
+        self._preparing: asyncio.Task[None] | None = None
+        self._discarding: set[asyncio.Task[None]] = set()
+        self._examining: asyncio.Task[str | None] | None = None
+        self._examined: tuple[float, str | None] = (float("-inf"), None)
+
+    async def open(self) -> None:
+        """Connect and make the topic where it is missing; goes on trying when Kafka is away.
+
+        Raises LogUnavailable when the settings themselves cannot be used (a CA file that is not there).
+        """
+        if self._loop is not None:
+            return
+        try:
+            self._producer = Producer(self._config)
+        except KafkaException as error:
+            raise LogUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from None
+        self._loop = asyncio.get_running_loop()
+        self._poll()
+        self._preparing = asyncio.create_task(self._prepare())
+        await asyncio.wait([self._preparing], timeout=OPEN_SECONDS)
+
+    def append(self, key: bytes, value: bytes) -> Awaitable[Appended]:
+        """Store one record; ends when all in-sync replicas have it. See LogWriter."""
+        acknowledgement = _Acknowledgement(loop=self._loop or asyncio.get_running_loop())
+        error = self._produce(key, value, acknowledgement)
+        if error is not None:
+            acknowledgement.set_exception(error)
+        return acknowledgement
+
+    def append_many(self, records: Sequence[tuple[bytes, bytes]]) -> Awaitable[list[Result]]:
+        """Store several records; one result a record, in order. See LogWriter."""
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        if not records:
+            future.set_result([])
+            return future
+        batch = _Batch(future, len(records))
+        for place, (key, value) in enumerate(records):
+            error = self._produce(key, value, _Place(batch, place))
+            if error is not None:
+                batch.settle(place, error)
+        return future
+
+    async def healthy(self) -> str | None:
+        """None when the topic takes records with enough replicas, else why not.
+
+        Asks the brokers, at most once a second; takes up to 4 s when they do not answer.
+        """
+        if self._loop is None:
+            return "Kafka is not open"
+        examined, verdict = self._examined
+        if self._loop.time() - examined < HEALTH_SECONDS:
+            return verdict
+        if self._examining is None or self._examining.done():
+            self._examining = asyncio.create_task(self._examine())
+        return await asyncio.shield(self._examining)
+
+    async def close(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for what was appended; what is left then ends as LogUncertain."""
+        loop, self._loop = self._loop, None
+        if loop is None or self._producer is None:
+            return
+        for task in (self._preparing, self._examining):
+            if task is not None and not task.done():
+                task.cancel()
+        end = time.monotonic() + timeout
+        while len(self._producer) and time.monotonic() < end:
+            self._producer.poll(0)
+            await asyncio.sleep(BUSY_PAUSE)
+        if self._timer is not None:
+            self._timer.cancel()
+        producer, self._producer = self._producer, None
+        await self._discard(producer)
+
+    # --- producing
+
+    def _produce(self, key: bytes, value: bytes, on_delivery: _Acknowledgement | _Place) -> LogError | None:
+        producer = self._producer
+        if producer is None or self._topic is None or self._loop is None:
+            return LogUnavailable(self._why_not)
+        try:
+            producer.produce(self._topic_name, value, key, on_delivery=on_delivery)
+        except BufferError:
+            return LogUnavailable("too many records wait for Kafka")
+        except KafkaException as error:
+            cause = error.args[0]
+            if cause.code() == kafka_codes.FATAL:
+                self._faults.fatal = True
+                return LogUnavailable("the Kafka producer is being renewed")
+            return delivery_error(cause)
+        if not self._busy:
+            self._busy = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(BUSY_PAUSE, self._poll)
+        return None
+
+    def _poll(self) -> None:
+        """Take what librdkafka has for us, and come again: soon while records are on their way."""
+        producer = self._producer
+        if producer is None or self._loop is None:
+            return
+        producer.poll(0)
+        if self._faults.fatal:
+            self._renew()
+        self._busy = len(producer) > 0
+        self._timer = self._loop.call_later(BUSY_PAUSE if self._busy else IDLE_PAUSE, self._poll)
+
+    def _renew(self) -> None:
+        """An idempotent producer that lost its place for good is of no more use; records end as uncertain."""
+        old = self._producer
+        self._faults.fatal = False
+        self._producer = Producer(self._config)
+        if old is not None and self._loop is not None:
+            task = self._loop.create_task(self._discard(old))
+            self._discarding.add(task)
+            task.add_done_callback(self._discarding.discard)
+
+    async def _discard(self, producer: Producer) -> None:
+        with suppress(KafkaException):
+            producer.purge(in_queue=True, in_flight=True, blocking=False)
+        for _ in range(20):
+            producer.poll(0)
+            if not len(producer):
+                break
+            await asyncio.sleep(0.005)
+        # The last reference goes in a thread: librdkafka waits there for its own threads to end.
+        holder = [producer]
+        del producer
+        await asyncio.to_thread(holder.clear)
+
+    # --- the topic and the brokers
+
+    async def _prepare(self) -> None:
+        """Find or make the topic; try until it is there."""
+        pause = 0.2
+        while True:
+            try:
+                self._topic = await asyncio.to_thread(self._ensure_topic)
+                return
+            except LogError as error:
+                self._why_not = str(error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 2.0)
+
+    def _ensure_topic(self) -> TopicFacts:
+        producer = self._producer
+        try:
+            if producer is not None:
+                producer.list_topics(timeout=ANSWER_SECONDS)
+            return KafkaTopic(self._settings).ensure(timeout=5.0)
+        except (KafkaException, TimeoutError) as error:
+            raise LogUnavailable(self._faults.sentence(_kafka(error))) from None
+
+    async def _examine(self) -> str | None:
+        if self._topic is None:
+            verdict: str | None = self._why_not
+        else:
+            verdict = await asyncio.to_thread(self._ask, self._topic)
+        self._examined = (asyncio.get_running_loop().time(), verdict)
+        return verdict
+
+    def _ask(self, topic: TopicFacts) -> str | None:
+        producer = self._producer
+        if producer is None:
+            return "Kafka is closed"
+        try:
+            seen = producer.list_topics(topic.name, timeout=ANSWER_SECONDS).topics[topic.name]
+        except KafkaException as error:
+            return self._faults.sentence(error)
+        if seen.error is not None:
+            return f"the topic {topic.name} cannot be used: {seen.error.str()}"
+        leaderless = sum(1 for partition in seen.partitions.values() if partition.leader < 0)
+        if leaderless:
+            return f"{leaderless} of {len(seen.partitions)} partitions of {topic.name} have no leader"
+        in_sync = min((len(partition.isrs) for partition in seen.partitions.values()), default=0)
+        if in_sync < topic.min_in_sync:
+            return f"a partition of {topic.name} has {in_sync} in-sync replicas and needs {topic.min_in_sync}"
+        self._faults.forget()
+        return None
+
+
+def _kafka(error: Exception) -> KafkaException | None:
+    return error if isinstance(error, KafkaException) else None
