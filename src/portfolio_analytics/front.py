@@ -84,12 +84,10 @@ def routes(root: Path = WEB) -> list[BaseRoute]:
 
     async def dashboard(request: Request) -> Response:
         name = f"dashboard/{request.path_params['name']}"
-        file = load(root, name) if request.path_params["name"] else None
-        if file is not None:
-            cache = ASSET_CACHE if "/assets/" in name else PAGE_CACHE
-        else:
-            file, cache = _found(root, "dashboard/index.html"), PAGE_CACHE
-        response = serve(request, file, cache)
+        if "." not in name:  # one of the dashboard's views, which its script tells apart
+            name = "dashboard/index.html"
+        cache = ASSET_CACHE if "/assets/" in name else PAGE_CACHE
+        response = serve(request, _found(root, name), cache)
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 

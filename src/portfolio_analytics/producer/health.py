@@ -28,7 +28,9 @@ class Findings(NamedTuple):
 class Health:
     """Asks the database through `pool`, and the log. `clock` gives steady seconds."""
 
-    def __init__(self, pool: Pool, log_health: LogHealth, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, pool: Pool, log_health: LogHealth, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._pool = pool
         self._log_health = log_health
         self._clock = clock
@@ -54,7 +56,10 @@ class Health:
 
     async def _ask_database(self) -> str | None:
         try:
-            async with asyncio.timeout(2 * DATABASE_SECONDS), self._pool.connection(DATABASE_SECONDS) as connection:
+            async with (
+                asyncio.timeout(2 * DATABASE_SECONDS),
+                self._pool.connection(DATABASE_SECONDS) as connection,
+            ):
                 await connection.execute("SELECT 1")
         except psycopg.Error as error:
             return describe(error)

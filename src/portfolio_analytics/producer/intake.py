@@ -1,6 +1,6 @@
 """The ingest routes: from a request to its answer, in a straight line.
 
-    limits -> decode -> policy -> record -> log -> answer
+limits -> decode -> policy -> record -> log -> answer
 """
 
 from __future__ import annotations
@@ -235,9 +235,7 @@ class Intake:
         if status == 500:
             logger.error("an event could not be taken", exc_info=error)
         self._tally.refused(self._now() // 1_000_000, code)
-        proto.response_bytes(
-            status, [*self._cors.json(origin), *extra], error_body(code, message, field)
-        )
+        proto.response_bytes(status, [*self._cors.json(origin), *extra], error_body(code, message, field))
 
 
 def _described(error: Exception) -> tuple[int, str, str, str | None, HeaderList]:

@@ -134,14 +134,16 @@ AsgiApp = Callable[
 class AsgiBridge:
     """Answers RSGI requests with an ASGI application: bodies bounded, answers streamed, no lifespan.
 
-    `body_limit` in bytes, `body_seconds` for a body to arrive; `extra_headers(path, origin)` are added
-    to every answer. `drain` makes streams end, so that a worker can stop.
+    `seen` tells the client's address and the scheme of a request, which trusted proxies may know better;
+    `extra_headers(path, origin)` are added to every answer. `body_limit` in bytes, `body_seconds` for a
+    body to arrive. `drain` makes streams end, so that a worker can stop.
     """
 
     def __init__(
         self,
         app: AsgiApp,
         deadlines: Deadlines,
+        seen: Callable[[Scope, Headers], tuple[str, str]],
         extra_headers: Callable[[str, str | None], Sequence[tuple[str, str]]],
         *,
         body_limit: int = 1 << 20,
@@ -149,6 +151,7 @@ class AsgiBridge:
     ) -> None:
         self._app = app
         self._deadlines = deadlines
+        self._seen = seen
         self._extra_headers = extra_headers
         self._body_limit = body_limit
         self._body_seconds = body_seconds
@@ -167,7 +170,9 @@ class AsgiBridge:
                 exchange.body = await read_body(
                     headers, proto, self._body_limit, self._deadlines, self._body_seconds
                 )
-            await self._app(_asgi_scope(scope, headers), exchange.receive, exchange.send)
+            await self._app(
+                _asgi_scope(scope, headers, *self._seen(scope, headers)), exchange.receive, exchange.send
+            )
         except BodyError as error:
             exchange.fail(error.status, error.code, error.message)
         except Disconnected:
@@ -248,20 +253,19 @@ class _Exchange:
             wait.cancel()
 
 
-def _asgi_scope(scope: Scope, headers: Headers) -> dict[str, Any]:
-    host, _, port = scope.client.rpartition(":")
+def _asgi_scope(scope: Scope, headers: Headers, client: str, scheme: str) -> dict[str, Any]:
     return {
         "type": "http",
         # 2.3: the application listens for http.disconnect itself while it streams.
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": scope.http_version,
         "method": scope.method,
-        "scheme": scope.scheme,
+        "scheme": scheme,
         "path": scope.path,
         "query_string": scope.query_string.encode("latin-1", "replace"),
         "root_path": "",
         "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
-        "client": (host.strip("[]"), int(port or 0)),
+        "client": (client, 0),
         "server": None,
         "state": {},
     }

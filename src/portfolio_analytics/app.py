@@ -1,0 +1,368 @@
+"""The HTTP side, wired: one `HttpApp` a worker process, and the server that runs the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import importlib.util
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from psycopg_pool import AsyncConnectionPool
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from portfolio_analytics import front
+from portfolio_analytics.producer.address import Places, client_address, peer_address
+from portfolio_analytics.producer.cors import SECURITY_HEADERS, Cors
+from portfolio_analytics.producer.health import Health
+from portfolio_analytics.producer.intake import Intake
+from portfolio_analytics.producer.policy import Policy, in_networks
+from portfolio_analytics.producer.publisher import Publisher
+from portfolio_analytics.producer.recorder import Recorder
+from portfolio_analytics.producer.salts import Salts
+from portfolio_analytics.producer.sites import Sites
+from portfolio_analytics.producer.tally import Tally
+from portfolio_analytics.producer.upkeep import Upkeep
+from portfolio_analytics.settings import Settings, journal_path
+from portfolio_analytics.shared.access import Access
+from portfolio_analytics.shared.context import Context, Pool
+from portfolio_analytics.shared.deadlines import Deadlines
+from portfolio_analytics.shared.errors import SettingsError
+from portfolio_analytics.shared.http import ApiError, answer_error, error_body
+from portfolio_analytics.shared.log.journal import JournalWriter
+from portfolio_analytics.shared.log.protocol import LogWriter
+from portfolio_analytics.shared.metrics import BREAKER_OPEN, IN_FLIGHT, Sheet, cell, exposition
+from portfolio_analytics.shared.rsgi import AsgiBridge, Headers, HttpProtocol, Scope
+from portfolio_analytics.status import Status
+from portfolio_analytics.storage.database import conninfo
+from portfolio_analytics.storage.directory import StoredDirectory
+from portfolio_analytics.supervisor import end_with_parent
+
+Handler = Callable[[Scope, HttpProtocol], Awaitable[None]]
+
+FACES = ("admin", "stats")
+"""Rooms with HTTP faces of their own: each has `routes(context)`."""
+
+JOURNAL_PATIENCE = 10.0
+KAFKA_PATIENCE = 10.0
+SPOOL_PATIENCE = 1.5
+"""Seconds for the log's acknowledgement; fewer where a spool can take the event instead."""
+
+HEADER_MS = 10_000
+BACKLOG = 4096
+CONNECTIONS = 16_384
+DRAIN_SECONDS = 15
+CLOSE_SECONDS = 5.0
+GAUGE_SECONDS = 1.0
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+logger = logging.getLogger(__name__)
+
+
+class HttpApp:
+    """One worker process: intake as raw handlers, everything else through Starlette."""
+
+    def __init__(self, settings: Settings, sheet_path: Path) -> None:
+        self._settings = settings
+        self._deadlines = Deadlines()
+        self._sheet = Sheet(sheet_path)
+        self._tally = Tally(self._sheet)
+        self._pool = _pool(settings)
+        self._log = _log_writer(settings)
+        self._publisher = Publisher(self._log, None, self._deadlines, patience=_patience(settings))
+        self._salts = Salts()
+        sites = Sites(settings.sites, settings.max_sites)
+        self._upkeep = Upkeep(self._pool, self._salts, sites)
+        self._places = Places(settings.geoip_db)
+        self._cors = Cors(settings.allowed_origins)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._check_host = is_loopback(settings.host) and not settings.trusted_proxies
+
+        access = Access(settings.admin_token, StoredDirectory(self._pool))
+        self._health = Health(self._pool, self._log.healthy)
+        context = Context(settings, self._pool, access, self._log.healthy)
+        self._bridge = AsgiBridge(self._starlette(context), self._deadlines, self._seen, self._extra_headers)
+        policy = Policy(settings.consent == "required", settings.block_automation)
+        recorder = Recorder(
+            self._tally.worker, policy, sites, self._salts, self._places, settings.allowed_query_params
+        )
+        intake = Intake(
+            recorder,
+            self._publisher,
+            policy,
+            access,
+            self._cors,
+            self._tally,
+            self._deadlines,
+            settings.trusted_proxies,
+        )
+        self._handlers: dict[str, Handler] = {
+            "/api/analytics": intake.event,
+            "/api/analytics/batch": intake.batch,
+            "/pixel.gif": intake.pixel,
+        }
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Connect; called before the first request."""
+        loop.run_until_complete(self._open(loop))
+        # What was made until now lives as long as the process: no garbage collection need look at it.
+        gc.collect()
+        gc.freeze()
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Finish; called after the last answer."""
+        loop.run_until_complete(self._close())
+
+    def __rsgi__(self, scope: Scope, proto: HttpProtocol) -> Awaitable[None]:
+        """Answer one request."""
+        if self._check_host and not is_loopback_host(scope.headers.get("host")):
+            return self._misdirected(proto)
+        return self._handlers.get(scope.path, self._other)(scope, proto)
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        _end_well(loop, self._bridge.drain)
+        self._deadlines.start()
+        await self._pool.open(wait=False)
+        await self._log.open()
+        await self._upkeep.refresh()
+        self._tasks = [
+            loop.create_task(self._upkeep.run()),
+            loop.create_task(self._tally.attest_forever(self._publisher.publish)),
+            loop.create_task(self._gauge()),
+        ]
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tally.attest_last(self._publisher.publish, CLOSE_SECONDS)
+        await self._log.close(CLOSE_SECONDS)
+        self._deadlines.stop()
+        self._places.close()
+        self._sheet.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._pool.close(), CLOSE_SECONDS)
+
+    async def _gauge(self) -> None:
+        """Show now and then what is not counted but read."""
+        row = self._sheet.row
+        while True:
+            row[cell(IN_FLIGHT)] = len(self._deadlines)
+            row[cell(BREAKER_OPEN)] = not self._publisher.breaker.closed
+            await asyncio.sleep(GAUGE_SECONDS)
+
+    async def _other(self, scope: Scope, proto: HttpProtocol) -> None:
+        if scope.method == "OPTIONS" and self._is_shared(scope.path):
+            origin = scope.headers.get("origin")
+            headers = [("allow", "GET, HEAD, OPTIONS"), *self._cors.preflight(origin, "GET, HEAD, OPTIONS")]
+            proto.response_bytes(200, headers, b"")
+            return
+        await self._bridge(scope, proto)
+
+    async def _misdirected(self, proto: HttpProtocol) -> None:
+        """A name that does not belong to loopback leads here: a page elsewhere had it resolve to us."""
+        message = "This server is bound to loopback and answers to localhost alone."
+        body = error_body("misdirected", message)
+        proto.response_bytes(421, [("content-type", "application/json"), *SECURITY_HEADERS], body)
+
+    def _is_shared(self, path: str) -> bool:
+        """Whether pages of allowed origins may read what is at `path`."""
+        return path.startswith("/api/health") or (path == "/api/stats" and self._settings.public_stats)
+
+    def _extra_headers(self, path: str, origin: str | None) -> Sequence[tuple[str, str]]:
+        if self._is_shared(path):
+            return [*SECURITY_HEADERS, *self._cors.grant(origin)]
+        return SECURITY_HEADERS
+
+    def _seen(self, scope: Scope, headers: Headers) -> tuple[str, str]:
+        """The client's address and the scheme that it used, as trusted proxies tell them."""
+        peer = peer_address(scope.client)
+        trusted = self._settings.trusted_proxies
+        if not trusted or not in_networks(peer, trusted):
+            return peer, scope.scheme
+        scheme = headers.get("x-forwarded-proto")
+        address = client_address(peer, headers.get_all("x-forwarded-for"), trusted)
+        return address, scheme if scheme in ("http", "https") else scope.scheme
+
+    def _starlette(self, context: Context) -> Starlette:
+        routes: list[BaseRoute] = [
+            *Status(
+                context,
+                self._health,
+                self._may_store,
+                lambda: exposition(self._sheet, {}),
+                is_loopback(context.settings.host),
+            ).routes(),
+            *front.routes(),
+        ]
+        for face in FACES:
+            if importlib.util.find_spec(f"portfolio_analytics.{face}.routes"):
+                routes += importlib.import_module(f"portfolio_analytics.{face}.routes").routes(context)
+        return Starlette(
+            routes=routes,
+            exception_handlers={
+                ApiError: answer_error,
+                HTTPException: _answer_http_exception,
+                Exception: _answer_mistake,
+            },
+        )
+
+    def _may_store(self) -> bool:
+        return self._salts.ready(time.time_ns() // 1_000_000)
+
+
+def serve_http(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT: then answer what was asked, and end.
+
+    Raises SettingsError when DATABASE_URL is not set, or when the port cannot be had.
+    """
+    if settings.database_url is None:
+        raise SettingsError(["DATABASE_URL: is needed here; 'portfolio-analytics run' brings its own"])
+    end_with_parent()
+    _check_port(settings.host, settings.port)
+    _raise_file_limit()
+    with tempfile.TemporaryDirectory(prefix="portfolio-analytics-") as folder:
+        server = Granian(
+            "portfolio_analytics.app",
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.RSGI,
+            workers=settings.workers,
+            loop=Loops.asyncio,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_MS),
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=CONNECTIONS,
+            log_level=LogLevels.warning,
+            workers_kill_timeout=DRAIN_SECONDS,
+            respawn_failed_workers=True,
+        )
+        logger.info("Listening at http://%s:%d.", settings.host, settings.port)
+        server.serve(
+            target_loader=partial(_load, settings, Path(folder) / "metrics"),
+            wrap_loader=False,
+        )
+
+
+def _load(settings: Settings, sheet_path: Path) -> Any:
+    """What a worker process serves."""
+    return HttpApp(settings, sheet_path)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that is bound to `host` is reached from this machine alone."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def is_loopback_host(host: str | None) -> bool:
+    """Whether a Host header names this machine: localhost, 127.0.0.1 or [::1], with any port."""
+    if host is None:
+        return False
+    name, separator, port = host.rpartition(":")
+    if separator and port.isdigit():
+        return name.lower() in LOOPBACK_NAMES
+    return host.lower() in LOOPBACK_NAMES
+
+
+def _pool(settings: Settings) -> Pool:
+    if settings.database_url is None:
+        raise SettingsError(["DATABASE_URL: is needed here"])
+    return AsyncConnectionPool(
+        conninfo(settings.database_url.reveal(), "portfolio-analytics producer"),
+        min_size=1,
+        max_size=8,
+        timeout=5.0,
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        kwargs={"autocommit": True},
+        name="producer",
+    )
+
+
+def _log_writer(settings: Settings) -> LogWriter:
+    """Kafka where KAFKA_BROKER is set, else the journal in DATA_DIR."""
+    if not settings.kafka_broker:
+        return JournalWriter(journal_path(settings))
+    # librdkafka is a few megabytes that a small server need not load.
+    from portfolio_analytics.consume import kafka_settings  # noqa: PLC0415
+    from portfolio_analytics.shared.log.kafka import KafkaWriter  # noqa: PLC0415
+
+    return KafkaWriter(kafka_settings(settings), delivery_timeout=_patience(settings))
+
+
+def _patience(settings: Settings) -> float:
+    if not settings.kafka_broker:
+        return JOURNAL_PATIENCE
+    return KAFKA_PATIENCE if settings.spool_dir is None else SPOOL_PATIENCE
+
+
+def _end_well(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
+    """End streams when the server is asked to stop, and stop when the parent process is gone.
+
+    The server has handlers for the signals in the loop, which go on being called: the loop hears of
+    a signal by a file descriptor of its own.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: drain())
+        signal.siginterrupt(number, False)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def end() -> None:
+            loop.remove_reader(parent.sentinel)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        loop.add_reader(parent.sentinel, end)
+
+
+def _check_port(host: str, port: int) -> None:
+    """The server's sockets share a port with whoever else shares it; a second server must not be one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError([f"HOST, PORT: {host}:{port} cannot be had: {error.strerror}"]) from None
+
+
+def _raise_file_limit() -> None:
+    """A connection is a file: allow as many as the system does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _answer_http_exception(_request: Request, error: Exception) -> Response:
+    """Starlette's own errors (404, 405) in the shape of all others."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    body = error_body(code, str(error.detail))
+    return Response(body, error.status_code, dict(error.headers or {}), media_type="application/json")
+
+
+async def _answer_mistake(_request: Request, _error: Exception) -> Response:
+    body = error_body("internal", "The server made a mistake; its log says more.")
+    return Response(body, 500, media_type="application/json")

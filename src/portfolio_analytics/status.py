@@ -1,0 +1,94 @@
+"""What the service says about itself: its name, its health, its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import metadata
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from portfolio_analytics.producer.health import Health
+from portfolio_analytics.shared.context import Context
+from portfolio_analytics.shared.http import answer
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Status:
+    """GET / , /api/health, /api/health/live, /api/health/ready and /metrics.
+
+    `may_store`: whether intake knows all that it needs. `is_local`: the service is bound to loopback, where
+    /metrics needs no token.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        health: Health,
+        may_store: Callable[[], bool],
+        metrics: Callable[[], bytes],
+        is_local: bool,
+    ) -> None:
+        self._context = context
+        self._health = health
+        self._may_store = may_store
+        self._metrics = metrics
+        self._is_local = is_local
+        self._version = metadata.version("portfolio-analytics")
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of all of them."""
+        return [
+            Route("/", self.root, methods=["GET"]),
+            Route("/api/health", self.health, methods=["GET"]),
+            Route("/api/health/live", self.live, methods=["GET"]),
+            Route("/api/health/ready", self.ready, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+        ]
+
+    async def root(self, request: Request) -> Response:
+        """Who this is; a browser is sent to the dashboard."""
+        headers = {"Vary": "Accept"}
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/dashboard", 302, headers=headers)
+        content = {"message": "Portfolio Analytics API", "version": self._version, "status": "running"}
+        return answer(content, headers=headers)
+
+    async def health(self, _request: Request) -> Response:
+        """Whether the database and the log are there."""
+        found = await self._health.check()
+        problems = [problem for problem in found if problem is not None]
+        content = {
+            "status": "unhealthy" if problems else "healthy",
+            "database": "connected" if found.database is None else "disconnected",
+            "log": "connected" if found.log is None else "disconnected",
+        }
+        if problems:
+            content["error"] = "; ".join(problems)
+        return _uncached(content, 503 if problems else 200)
+
+    async def live(self, _request: Request) -> Response:
+        """That this process answers."""
+        return _uncached({"status": "live"}, 200)
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether intake can store an event now, in the log or in the spool."""
+        has_spool = self._context.settings.spool_dir is not None
+        if self._may_store() and (has_spool or (await self._health.check()).log is None):
+            return _uncached({"status": "ready"}, 200)
+        return _uncached({"status": "not ready", "error": "intake cannot store events now"}, 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """What a Prometheus server reads."""
+        if not self._is_local or "x-forwarded-for" in request.headers:
+            await self._context.access.require(request, "read")
+        return Response(self._metrics(), media_type=METRICS_TYPE)
+
+
+def _uncached(content: dict[str, str], status: int) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if status == 503:
+        headers["Retry-After"] = "1"
+    return answer(content, status, headers)
