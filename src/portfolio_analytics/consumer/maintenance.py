@@ -19,6 +19,9 @@ EVERY_S = 300.0
 DAYS_AHEAD = 2
 LEDGER_DAYS = 90
 _LOCK = 0x6D61696E
+_SET_HORIZON = """
+INSERT INTO row_horizon (day) VALUES (%s) ON CONFLICT (one) DO UPDATE SET day = greatest(row_horizon.day, excluded.day)
+"""
 
 
 class Maintenance:
@@ -57,7 +60,9 @@ class Maintenance:
         today = now.date()
         ensure_days(connection, [today + timedelta(days=n) for n in range(DAYS_AHEAD + 1)])
         if self._retention_days is not None:
-            dropped = drop_days(connection, today - timedelta(days=self._retention_days))
+            first = today - timedelta(days=self._retention_days)
+            connection.execute(_SET_HORIZON, [first])
+            dropped = drop_days(connection, first)
             if dropped:
                 logger.info("Dropped the rows of %d days up to %s.", len(dropped), dropped[-1])
         # A key may be written as long as an event of its day can still arrive or be replayed.

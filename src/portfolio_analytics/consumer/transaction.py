@@ -17,17 +17,18 @@ PostgreSQL rolls one back and its batch is tried again.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 
-from portfolio_analytics.consumer import dictionary_store, ledger, rollup_store, visit_store
+from portfolio_analytics.consumer import ledger, rollup_store, visit_store
 from portfolio_analytics.consumer.bad_rows import add_bad_rows
 from portfolio_analytics.consumer.batch import Batch, Item
 from portfolio_analytics.consumer.continuation import Arrival, resolve
 from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.consumer.dictionary import Client
+from portfolio_analytics.consumer.dictionary_store import Dictionary, Page
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.consumer.event_row import COLUMNS, pack_event
 from portfolio_analytics.consumer.local_day import local_day
@@ -87,12 +88,12 @@ class Store:
     def __init__(
         self, connection: psycopg.Connection[Any], topic_id: str, *, horizon_days: int | None = None
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self.topic_id = topic_id
         self._horizon_days = horizon_days
-        self._pages = dictionary_store.Dictionary("pages")
-        self._clients = dictionary_store.Dictionary("clients")
-        self._origins = dictionary_store.Dictionary("origins")
+        self._pages = Dictionary(Page)
+        self._clients = Dictionary(Client)
+        self._origins = Dictionary(Origin)
         self._ensured: set[int] = set()
         self._latencies: Counter[tuple[int, int]] = Counter()
         connection.execute(SESSION)
@@ -106,17 +107,37 @@ class Store:
         """
         items, expired = self._within_horizon(batch.items, now_ms)
         self._prepare(items)
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            advance(self._connection, self.topic_id, held, batch.ends)
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            advance(self.connection, self.topic_id, held, batch.ends)
             outcome = self._store(cursor, items, [*batch.rejected, *expired], batch)
         return outcome
 
-    def replay(self, batch: Batch, now_ms: int) -> Outcome:
-        """Store `batch` without a position: what was counted before is a duplicate, and is not ledgered."""
+    def replay(self, batch: Batch, now_ms: int) -> int:
+        """Store what is missing of `batch`, without a position and without the ledger; how many rows were.
+
+        A row that is missing may still stand in visits and rollups, so the visits are counted anew from rows.
+        """
         items, _ = self._within_horizon(batch.items, now_ms)
+        if not items:
+            return 0
         self._prepare(items)
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            return self._store(cursor, items, [], None)
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            sites, items, _ = self._admitted(cursor, items)
+            locks = visit_store.lock_keys(cursor, _keys(items))
+            _continue_visits(cursor, items, locks)
+            fresh, _ = _insert_events(cursor, items)
+            if fresh:
+                times = [item.event.time for item in fresh]
+                actors = {(item.site_id, item.actor) for item in fresh}
+                self._recount(cursor, actors, Window(min(times), max(times)), sites, locks)
+        return len(fresh)
+
+    def recount(self, actors: set[Key], span: Window) -> int:
+        """Make the visits of `actors` that touch `span` anew from their rows; how many visits changed."""
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            sites = lock_sites(cursor, {site_id for site_id, _ in actors})
+            locks = visit_store.lock_keys(cursor, actors)
+            return self._recount(cursor, actors, span, sites, locks)
 
     def note_latencies(self, counted: Sequence[int], visible_ms: int) -> None:
         """Remember how long events took from acceptance to a commit at `visible_ms`; stored next time."""
@@ -125,7 +146,7 @@ class Store:
 
     def flush_latencies(self, slot: int) -> None:
         """Store the latencies that no batch has taken along yet."""
-        with self._connection.transaction(), self._connection.cursor() as cursor:
+        with self.connection.transaction(), self.connection.cursor() as cursor:
             self._add_latencies(cursor, slot)
 
     def _within_horizon(self, items: list[Item], now_ms: int) -> tuple[list[Item], list[Rejected]]:
@@ -146,17 +167,17 @@ class Store:
         """What must be there before the transaction, and does no harm without it."""
         for dictionary in (self._pages, self._clients, self._origins):
             dictionary.make_room()
-        sites = find_sites(self._connection, {item.event.site for item in items}) if items else {}
+        sites = find_sites(self.connection, {item.event.site for item in items}) if items else {}
         for item in items:
             item.site_id = sites[item.event.site]
         days = {item.event.day for item in items} | {item.event.time // DAY_MS for item in items}
         if not days <= self._ensured:
-            ensure_days(self._connection, map(to_date, days - self._ensured))
+            ensure_days(self.connection, map(to_date, days - self._ensured))
             self._ensured |= days
-        self._pages.store(self._connection, {(i.site_id, i.page_id): (i.path,) for i in items})
-        self._clients.store(self._connection, {(i.site_id, i.client_id): i.client for i in items})
+        self._pages.store(self.connection, {(i.site_id, i.page_id): Page(i.path) for i in items})
+        self._clients.store(self.connection, {(i.site_id, i.client_id): i.client for i in items})
         self._origins.store(
-            self._connection,
+            self.connection,
             {(i.site_id, i.origin_id): i.origin for i in items if i.origin_id is not None and i.origin},
         )
 
@@ -168,11 +189,7 @@ class Store:
         batch: Batch | None,
     ) -> Outcome:
         slot = min(batch.ends) if batch else 0
-        sites = lock_sites(cursor, {item.site_id for item in items}) if items else {}
-        if len(sites) < len({item.site_id for item in items}):
-            # A reset gave a site another number after it was looked up: the next try finds it.
-            raise StorageUnavailable("A site was reset a moment ago.")
-        items, turned_away = _admit(cursor, items, sites)
+        sites, items, turned_away = self._admitted(cursor, items)
         rejected = [*rejected, *turned_away]
         fresh: list[Item] = []
         duplicates: list[Item] = []
@@ -194,6 +211,19 @@ class Store:
         return Outcome(
             [item.event.at for item in fresh], len(duplicates), Counter(reject.reason for reject in rejected)
         )
+
+    def _admitted(
+        self, cursor: psycopg.Cursor[Any], items: list[Item]
+    ) -> tuple[dict[int, Site], list[Item], list[Rejected]]:
+        """Lock the sites, and turn away what belongs to none of them or was erased."""
+        if not items:
+            return {}, [], []
+        wanted = {item.site_id for item in items}
+        sites = lock_sites(cursor, wanted)
+        if len(sites) < len(wanted):
+            # A reset gave a site another number after it was looked up: the next try finds it.
+            raise StorageUnavailable("A site was reset a moment ago.")
+        return sites, *_admit(cursor, items, sites)
 
     def _add_latencies(self, cursor: psycopg.Cursor[Any], slot: int) -> None:
         latencies, self._latencies = self._latencies, Counter()
@@ -217,21 +247,69 @@ class Store:
         new = visits_of(_visit_event(item, sites[item.site_id].time_zone) for item in fresh)
         actors = {(visit.site_id, visit.actor) for visit in new}
         people = {(visit.site_id, visit.visitor) for visit in new}
-        windows = _windows(new)
+        self._settle(
+            cursor, lambda stored: _merge(stored, new), people, actors - people, _windows(new), locks, slot
+        )
+
+    def _recount(
+        self,
+        cursor: psycopg.Cursor[Any],
+        actors: set[Key],
+        span: Window,
+        sites: Mapping[int, Site],
+        locks: dict[Key, Lock],
+    ) -> int:
         while True:
-            stored = _load(cursor, people, actors - people, locks, windows)
-            before, after = _merge(stored, new)
-            people |= {(visit.site_id, visit.visitor) for visit in (*before, *after)}
-            wider = _wider(windows, (*before, *after))
-            unlocked = people - locks.keys()
-            if not unlocked and not wider:
+            touched = visit_store.load_visits(
+                cursor,
+                dict.fromkeys(actors, _hull(span, Window(span.low - PAUSE_MS, span.high + PAUSE_MS))),
+                _since(locks),
+                by_actor=True,
+            )
+            rows = visit_store.load_rows(cursor, actors, Window(span.low - PAUSE_MS, span.high + PAUSE_MS))
+            edges = [time for visit in touched for time in (visit.start, visit.end)]
+            edges += [row.time for row in rows]
+            wider = Window(min(edges, default=span.low), max(edges, default=span.high))
+            if span.low <= wider.low and wider.high <= span.high:
                 break
-            # A visit reaches further back, or belongs to somebody else, than the events told: look again.
-            windows.update(wider)
+            span = _hull(span, wider)
+        new = visits_of(visit_store.row_event(row, sites[row.site_id].time_zone) for row in rows)
+        before, after = _differing(touched, new)
+        if before or after:
+            people = {(visit.site_id, visit.visitor) for visit in (*before, *after)}
+            self._settle(
+                cursor, lambda stored: (before, after), people, set(), _windows([*before, *after]), locks, 0
+            )
+            rollup_store.add_totals(cursor, _total_changes(before, after), 0)
+        return len(after) + len(before)
+
+    def _settle(
+        self,
+        cursor: psycopg.Cursor[Any],
+        change: Callable[[list[Visit]], tuple[list[Visit], list[Visit]]],
+        people: set[Key],
+        sessions: set[Key],
+        windows: dict[Key, Window],
+        locks: dict[Key, Lock],
+        slot: int,
+    ) -> None:
+        """Replace the visits that `change` says by those it says, given the stored ones of everyone
+        concerned, and add what that changes to the rollups."""
+        while True:
+            unlocked = people - locks.keys()
             if unlocked:
                 locks.update(visit_store.lock_keys(cursor, unlocked))
+            stored = _load(cursor, people, sessions, locks, windows)
+            before, after = change(stored)
+            found = {(visit.site_id, visit.visitor) for visit in (*before, *after)}
+            wider = _wider(windows, (*before, *after))
+            if found <= locks.keys() and not wider:
+                break
+            # A visit reaches further back, or belongs to somebody else, than the events told: look again.
+            people |= found
+            windows.update(wider)
         visit_store.write_visits(cursor, before, after)
-        changes = self._changed_cells(stored, before, after, people)
+        changes = self._changed_cells(stored, before, after, people | found)
         rollup_store.add_rollups(cursor, changes, slot, lambda site, page: self._pages[site, page][0])
 
     def _changed_cells(
@@ -249,10 +327,10 @@ class Store:
             site_id = person[0]
 
             def client(number: int, site_id: int = site_id) -> Client:
-                return self._clients[site_id, number]  # type: ignore[return-value]
+                return self._clients[site_id, number]
 
             def origin(number: int, site_id: int = site_id) -> Origin:
-                return self._origins[site_id, number]  # type: ignore[return-value]
+                return self._origins[site_id, number]
 
             others = unchanged.get(person, [])
             add(changes[site_id], cells([*new.get(person, ()), *others], client, origin))
@@ -270,9 +348,9 @@ class Store:
                 origins.add((visit.site_id, visit.origin_id))
             for day in visit.days.values():
                 pages.update((visit.site_id, page_id) for page_id in day.pages)
-        self._pages.load(self._connection, pages)
-        self._clients.load(self._connection, clients)
-        self._origins.load(self._connection, origins)
+        self._pages.load(self.connection, pages)
+        self._clients.load(self.connection, clients)
+        self._origins.load(self.connection, origins)
 
 
 def _admit(
@@ -455,6 +533,26 @@ def _merge(stored: list[Visit], new: list[Visit]) -> tuple[list[Visit], list[Vis
         [visit for visit in touched if id(visit) not in kept],
         [visit for visit in merged if id(visit) not in was],
     )
+
+
+def _differing(stored: list[Visit], new: list[Visit]) -> tuple[list[Visit], list[Visit]]:
+    """The stored visits that are wrong, and those that should stand in their place."""
+    old = {visit.key: visit for visit in stored}
+    now = {visit.key: visit for visit in new}
+    return (
+        [visit for key, visit in old.items() if now.get(key) != visit],
+        [visit for key, visit in now.items() if old.get(key) != visit],
+    )
+
+
+def _total_changes(before: list[Visit], after: list[Visit]) -> Counter[rollup_store.TotalKey]:
+    changes: Counter[rollup_store.TotalKey] = Counter()
+    for visits, sign in ((before, -1), (after, 1)):
+        for visit in visits:
+            for number, day in visit.days.items():
+                for kind, n in day.types.items():
+                    changes[visit.site_id, number, kind] += sign * n
+    return changes
 
 
 def _by_visitor(visits: Iterable[Visit]) -> dict[Key, list[Visit]]:

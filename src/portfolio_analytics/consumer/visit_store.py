@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from portfolio_analytics.consumer.visit import Visit, decode_days, encode_days
+from portfolio_analytics.consumer.local_day import local_day
+from portfolio_analytics.consumer.visit import Visit, VisitEvent, decode_days, encode_days
+from portfolio_analytics.shared.record import VISITOR_KNOWN
 from portfolio_analytics.storage.binary_copy import EPOCH_DAY, INT4, INT8, NULL, blob, copy_rows, instant
 
 DAY_MS = 86_400_000
@@ -60,6 +62,14 @@ WHERE v.site_id = k.site_id AND v.day = k.day AND v.actor = k.actor
     AND v.start_time = to_timestamp(k.start / 1000.0) AND v.day BETWEEN %s AND %s
 """
 
+ROWS = """
+SELECT e.site_id, e.actor, e.visitor, (e.flags & %s) <> 0, (extract(epoch FROM e.time) * 1000)::bigint, e.type,
+    e.page_id, e.client_id, e.origin_id, coalesce(e.duration_ms, 0), coalesce(e.scroll_depth, -1)::int
+FROM events e WHERE e.site_id = %s
+    AND e.time BETWEEN to_timestamp(%s / 1000.0) AND to_timestamp(%s / 1000.0)
+"""
+"""The rows of a site in a window; the parameters are VISITOR_KNOWN, the site, and both ends in ms."""
+
 _FIRST = Struct("!hiqiqiqiq")
 
 
@@ -68,6 +78,22 @@ class Lock(NamedTuple):
 
     continues: int | None
     long_since: int | None  # UTC day (since 1970) of the oldest start among visits longer than a day
+
+
+class Row(NamedTuple):
+    """What a visit needs of a stored event; its local day follows from the site's time zone."""
+
+    site_id: int
+    actor: int
+    visitor: int
+    known: bool
+    time: int
+    type: str
+    page_id: int
+    client_id: int
+    origin_id: int | None
+    duration_ms: int
+    scroll: int
 
 
 class Window(NamedTuple):
@@ -115,7 +141,42 @@ def load_visits(
         prepare=False,  # planned with the days at hand, so that other days' partitions are left out
         binary=True,
     ).fetchall()
-    return [_visit(row) for row in rows]
+    return [visit_of(row) for row in rows]
+
+
+def load_rows(cursor: psycopg.Cursor[Any], actors: Iterable[Key], window: Window) -> list[Row]:
+    """The rows of `actors` whose time is in `window`."""
+    found = []
+    by_site: dict[int, list[int]] = {}
+    for site_id, actor in actors:
+        by_site.setdefault(site_id, []).append(actor)
+    for site_id, keys in by_site.items():
+        rows = cursor.execute(
+            ROWS + " AND e.actor = ANY(%s)",
+            [VISITOR_KNOWN, site_id, window.low, window.high, keys],
+            prepare=False,
+            binary=True,
+        ).fetchall()
+        found += [Row(*row) for row in rows]
+    return found
+
+
+def row_event(row: Row, time_zone: str) -> VisitEvent:
+    """What a visit needs to know of a stored event."""
+    return VisitEvent(
+        row.site_id,
+        row.actor,
+        row.visitor,
+        row.known,
+        row.time,
+        local_day(row.time, time_zone),
+        row.type,
+        row.page_id,
+        row.client_id,
+        row.origin_id,
+        row.duration_ms,
+        row.scroll,
+    )
 
 
 def write_visits(cursor: psycopg.Cursor[Any], before: Sequence[Visit], after: Sequence[Visit]) -> None:
@@ -171,7 +232,8 @@ def _mark_long(cursor: psycopg.Cursor[Any], visits: Sequence[Visit]) -> None:
             )
 
 
-def _visit(row: tuple[Any, ...]) -> Visit:
+def visit_of(row: Sequence[Any]) -> Visit:
+    """A visit from a row that holds its fields in their order, the detail last."""
     *columns, detail = row
     columns.append(decode_days(detail))
     return Visit(*columns)

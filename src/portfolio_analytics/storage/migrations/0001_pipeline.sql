@@ -146,6 +146,12 @@ CREATE TABLE event_totals (
     PRIMARY KEY (site_id, day, type, slot)
 ) WITH (fillfactor = 80);
 
+-- The first day whose rows are kept, once older ones were dropped. Rollups and totals of days before stay.
+CREATE TABLE row_horizon (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    day date NOT NULL
+);
+
 -- How far the log has been consumed. The consumer's fence: `next` and `epoch` must be what it expects.
 CREATE TABLE log_positions (
     topic_id text NOT NULL,
