@@ -20,7 +20,7 @@ from portfolio_analytics.storage.steps import Steps, run_async
 T = TypeVar("T")
 
 MAX_BODY = 64 << 10
-_PLACE = re.compile(r"at `\$\.?([^`]*)`")
+_PLACE = re.compile(r"at `\$\.?([^`\[]*)")
 _FIELD = re.compile(r"(?:field|contains unknown field) `(\w+)`")
 
 
@@ -48,12 +48,14 @@ class Call:
         return self.principal.name
 
     async def do(self, steps: Steps[T]) -> T:
-        """Carry out `steps`. Raises ApiError: 404, 409 or 422 as they say, 503 while the database is away."""
+        """Carry out `steps`. Raises ApiError: 404, 409 or 422 as they say; 503 while the database is away."""
         try:
             async with self.context.pool.connection() as connection:
                 return await run_async(connection, steps)
         except ActRefused as error:
             raise ApiError(_status(error), error.code, error.message, error.field) from error
+        except psycopg.DataError as error:  # a NUL in the address, which no name has
+            raise ApiError(422, "invalid_field", "A name has a character that no name can have.") from error
         except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
             raise unavailable() from error
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -276,10 +277,17 @@ def on_plain_loopback(request: Request) -> bool:
 
     There alone the cookie goes without `Secure`: Chromium would keep a Secure one, not every browser does.
     """
-    host = request.url.hostname or ""
-    loopback = host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
     forwarded = request.headers.get("x-forwarded-proto", "http")
-    return loopback and request.url.scheme == "http" and forwarded == "http"
+    return request.url.scheme == forwarded == "http" and _is_loopback(request.url.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def unauthorized(message: str) -> ApiError:

@@ -51,7 +51,7 @@ def list_all(site: str) -> Steps[list[Goal]]:
 def delete(site: str, name: str, actor: str) -> Steps[None]:
     """End a goal. Raises UnknownName."""
     site_id = yield from sites.site_id_of(site)
-    rows = yield Query(_DELETE, {"site_id": site_id, "name": name.replace("\0", "\n")})
+    rows = yield Query(_DELETE, {"site_id": site_id, "name": name})
     if not rows:
         raise UnknownName("unknown_goal", f"There is no goal {name!r}.", "name")
     yield from audit.record(actor, "goal.delete", site_id, site, goal=name)

@@ -64,7 +64,7 @@ def list_all(site: str) -> Steps[list[PublicLink]]:
 def revoke(site: str, name: str, actor: str) -> Steps[None]:
     """End a link. Raises UnknownName."""
     site_id = yield from sites.site_id_of(site)
-    rows = yield Query(_REVOKE, {"site_id": site_id, "name": name.replace("\0", "\n")})
+    rows = yield Query(_REVOKE, {"site_id": site_id, "name": name})
     if not rows:
         raise UnknownName("unknown_link", f"There is no link {name!r}.", "name")
     yield from audit.record(actor, "link.revoke", site_id, site, link=name)

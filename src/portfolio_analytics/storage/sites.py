@@ -12,7 +12,7 @@ A record in the log names its site, so a name outlives what happens to the site:
 
 A consumer's transaction runs LOCK_FOR_RECORDS before it touches a site's rows. It waits for a reset or
 delete under way, makes those wait for it, and reads the state that holds until its commit. A site_id that
-is missing then was reset meanwhile: the batch starts anew with `known`.
+is missing then was reset meanwhile: the batch has to find its sites anew.
 """
 
 from __future__ import annotations
@@ -112,12 +112,6 @@ _DELETE = """
         time_zone = 'UTC', host_names = '{}', excluded_addresses = '{}', excluded_paths = '{}'
     WHERE site_id = %(site_id)s"""
 
-_KNOWN = """
-    SELECT n.name AS asked, s.site_id, s.name, s.time_zone, s.counts_from, s.deleted_at IS NOT NULL AS deleted
-    FROM unnest(%(names)s::text[]) AS n (name)
-    LEFT JOIN site_aliases a ON a.name = n.name
-    JOIN sites s ON s.name = n.name OR s.site_id = a.site_id"""
-
 _POLICIES = """
     SELECT n.name, s.name AS site, s.host_names, s.excluded_addresses, s.excluded_paths,
         s.deleted_at IS NOT NULL AS deleted
@@ -146,19 +140,6 @@ class SiteChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host_names: list[str] | None = None
     excluded_addresses: list[str] | None = None
     excluded_paths: list[str] | None = None
-
-
-class KnownSite(msgspec.Struct, frozen=True):
-    """Whose records a name's are.
-
-    Those accepted before `counts_from` are not taken, and none is when the site was deleted.
-    """
-
-    site_id: int
-    name: str
-    time_zone: str
-    counts_from: datetime.datetime | None
-    deleted: bool
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -253,12 +234,6 @@ def delete(name: str, actor: str) -> Steps[None]:
     yield from audit.record(actor, "site.delete", site_id, row["name"])
 
 
-def known(names: list[str]) -> Steps[dict[str, KnownSite]]:
-    """The sites that records with these names belong to, by the name asked for; without those never seen."""
-    rows = yield Query(_KNOWN, {"names": names})
-    return {row.pop("asked"): KnownSite(**row) for row in rows}
-
-
 def policies() -> Steps[list[Policy]]:
     """What intake must know, for every name and former name."""
     rows = yield Query(_POLICIES)
@@ -284,7 +259,7 @@ def clean_name(value: str) -> str:
 
 
 def _row(name: str) -> Steps[Row]:
-    rows = yield Query(_SITES, {"name": name.strip().lower().replace("\0", " ")})  # no name has a space
+    rows = yield Query(_SITES, {"name": name.strip().lower()})
     if not rows:
         raise UnknownName("unknown_site", f"There is no site {name!r}.", "site")
     return rows[0]

@@ -96,7 +96,7 @@ def list_all(site: str | None = None) -> Steps[list[Token]]:
 
 def find(name: str) -> Steps[Token]:
     """The live token of that name. Raises UnknownName."""
-    rows = yield Query(_FIND, {"name": name.replace("\0", "\n")})  # no name has a line break
+    rows = yield Query(_FIND, {"name": name})
     if not rows:
         raise UnknownName("unknown_token", f"There is no token {name!r}.", "name")
     return Token(**rows[0])
