@@ -23,6 +23,7 @@ FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.006
 CONSUMED_EVERY_SECONDS = 1.0
 HEALTH_SECONDS = 1.0
+THOROUGH_PROBE_BYTES = 32 << 10
 NOT_OPEN = "the journal is not open"
 
 Result = Appended | BaseException
@@ -229,7 +230,7 @@ class JournalWriter:
             self._file.open()
             if batch:
                 return self._file.append(batch)
-            self._file.probe()
+            self._file.probe(THOROUGH_PROBE_BYTES if self._failing else 0)
             return 0
         except LogError as error:
             if isinstance(error, LogUnavailable):
@@ -344,10 +345,23 @@ class JournalReader:
 
     def _read(self, position: int, limit: int) -> list[LogRecord]:
         records = self._file.read(position, limit)
+        if not records:
+            records = self._look_behind(position, limit)
         if records:
             if records[0].offset > position:
                 self.on_gap(PARTITION, position, records[0].offset)
             self._position = records[-1].offset + 1
+        return records
+
+    def _look_behind(self, position: int, limit: int) -> list[LogRecord]:
+        """Nothing is there: that is the end, unless offsets were given to records that are lost."""
+        high = self._file.watermarks().high
+        if high <= position:
+            return []
+        records = self._file.read(position, limit)
+        if not records:
+            self.on_gap(PARTITION, position, high)
+            self._position = high
         return records
 
     def _write_consumed(self) -> None:

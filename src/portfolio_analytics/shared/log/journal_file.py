@@ -9,6 +9,7 @@ and event loops are the business of the classes on top (`journal`, `spool`).
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
 import time
@@ -20,14 +21,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from portfolio_analytics.shared.errors import LogError, LogFull, LogUnavailable, LogUncertain, RecordTooLarge
+from portfolio_analytics.shared.log.journal_salvage import salvage, salvage_meta
 from portfolio_analytics.shared.log.protocol import LogRecord, Watermarks
 
 T = TypeVar("T")
+
+LOGGER = logging.getLogger("portfolio_analytics.journal")
 
 PARTITION = 0
 FORMAT = "1"
 PAGE_BYTES = 4096
 MAX_RECORD_BYTES = 1_000_000
+SMALLEST_ROW_BYTES = 16
+KEPT_FREE_PAGES = 64
 LOW_DISK_BYTES = 16 << 20
 """With less than this free, a disk counts as full: SQLite needs room to merge its WAL."""
 
@@ -36,15 +42,23 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS records (
         record_offset INTEGER PRIMARY KEY, timestamp_ms INTEGER NOT NULL, crc INTEGER NOT NULL,
         record_key BLOB NOT NULL, value BLOB NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS aside (
+        record_offset INTEGER, timestamp_ms INTEGER, crc INTEGER, record_key BLOB, value BLOB,
+        reason TEXT)""",
 )
 _INSERT = "INSERT INTO records (record_offset, timestamp_ms, crc, record_key, value) VALUES "
 _SELECT = (
     "SELECT record_offset, timestamp_ms, crc, record_key, value FROM records"
     " WHERE record_offset >= ? ORDER BY record_offset LIMIT ?"
 )
+_SET_ASIDE = (
+    "INSERT INTO aside SELECT record_offset, timestamp_ms, crc, record_key, value, ? FROM records"
+    " WHERE record_offset = ?"
+)
 _SELECT_ONE = (
     "SELECT record_offset, timestamp_ms, crc, record_key, value FROM records WHERE record_offset = ?"
 )
+_NUMBERS = ("floor", "low", "consumed")
 _UPSERT = (
     "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
@@ -89,12 +103,12 @@ class JournalFile:
             return
         try:
             self._presence = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            alone = _flock(self._presence, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if alone:
+            if _flock(self._presence, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 self._create_file()
+                self._connect_or_repair()
             else:
                 self._wait_for_presence()
-            self._connect()
+                self._connect()
             _flock(self._presence, fcntl.LOCK_SH)
         except OSError as error:
             self.close()
@@ -105,6 +119,9 @@ class JournalFile:
 
     def _create_file(self) -> None:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._sync_directory()
+
+    def _sync_directory(self) -> None:
         directory = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
@@ -121,17 +138,99 @@ class JournalFile:
                 )
             time.sleep(0.005)
 
+    def _connect_or_repair(self) -> None:
+        """Only for who is alone in the file: another process would go on with the one that is replaced."""
+        if self._repaired.exists():
+            self._put_in_place()
+        try:
+            self._connect()
+            if not self._marker.exists():
+                self._examine()
+                return
+        except JournalDamaged:
+            pass
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        self._repair()
+        self._connect()
+
+    def _examine(self) -> None:
+        """Touch both ends of the records, and the place where the next one goes. Raises JournalDamaged."""
+
+        def examine() -> None:
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.execute(_SELECT, (0, 1)).fetchall()
+                db.execute(_INSERTS[1], (self._next_offset(db), 0, 0, b"", b""))
+            finally:
+                _roll_back(db)
+
+        self._patiently(examine)
+
+    def _repair(self) -> None:
+        """Move every record that can still be read into a new file; the old one is kept beside it."""
+        meta = salvage_meta(self.path, PAGE_BYTES)
+        numbers = {name: max(map(_integer, values)) for name, values in meta.items() if name in _NUMBERS}
+        topics = meta.get("topic_id", set())
+        fresh = Path(f"{self.path}.repairing")
+        for leftover in (fresh, Path(f"{fresh}-wal"), Path(f"{fresh}-shm")):
+            leftover.unlink(missing_ok=True)
+        db = sqlite3.connect(fresh, isolation_level=None)
+        try:
+            _set_up(db)
+            self._prepare(db, topics.pop() if len(topics) == 1 else None)
+            db.execute("BEGIN")
+            low = numbers.get("low", 0)
+            rows = (row for row in salvage(self.path, PAGE_BYTES, record_crc) if row[0] >= low)
+            db.executemany(_INSERTS[1].replace("INSERT", "INSERT OR IGNORE", 1), rows)
+            # How many records were lost at the end is not known; their offsets must not be used again.
+            lost_at_most = self.path.stat().st_size // SMALLEST_ROW_BYTES
+            db.execute(
+                _UPSERT, ("floor", str(max(self._next_offset(db), numbers.get("floor", 0)) + lost_at_most))
+            )
+            for name in ("low", "consumed"):
+                if name in numbers:
+                    db.execute(_UPSERT, (name, str(numbers[name])))
+            kept = db.execute("SELECT count(*) FROM records").fetchone()[0]
+            db.execute("COMMIT")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            db.close()
+        # From here on the repaired file counts: whoever opens next puts it in place if we do not.
+        os.rename(fresh, self._repaired)
+        self._sync_directory()
+        LOGGER.error("The journal %s was damaged: %d records were kept", self.path, kept)
+        self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        """Replace the damaged file, which is kept, by the repaired one; its WAL must not outlive it."""
+        aside = f"{self.path}.damaged-{time.time_ns()}"
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.link(f"{self.path}{suffix}", f"{aside}{suffix}")
+        for suffix in ("-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        os.rename(self._repaired, self.path)
+        self._sync_directory()
+        self._marker.unlink(missing_ok=True)
+        LOGGER.error("The damaged journal is kept as %s", aside)
+
+    @property
+    def _repaired(self) -> Path:
+        return Path(f"{self.path}.repaired")
+
+    @property
+    def _marker(self) -> Path:
+        """There when damage was met while the file was in use."""
+        return Path(f"{self.path}.repair-me")
+
     def _connect(self) -> None:
         def connect() -> None:
             db = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
             self._db = db
-            db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA fullfsync = ON")
-            db.execute("PRAGMA checkpoint_fullfsync = ON")
-            db.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+            _set_up(db)
             if self._max_bytes is not None:
                 db.execute(f"PRAGMA max_page_count = {max(16, self._max_bytes // PAGE_BYTES)}")
             self.topic_id = self._prepare(db)
@@ -139,18 +238,20 @@ class JournalFile:
         self._patiently(connect)
         self._inode = os.stat(self.path).st_ino
 
-    def _prepare(self, db: sqlite3.Connection) -> str:
-        """Make the tables where they are missing; the topic id."""
-        found = db.execute("SELECT count(*) FROM sqlite_schema WHERE name IN ('meta', 'records')").fetchone()[
-            0
-        ]
-        if found < 2:
+    def _prepare(self, db: sqlite3.Connection, topic_id: str | None = None) -> str:
+        """Make the tables where they are missing, with `topic_id` or a new one; the topic id."""
+        found = db.execute(
+            "SELECT count(*) FROM sqlite_schema WHERE name IN ('meta', 'records', 'aside')"
+        ).fetchone()[0]
+        if found < len(_SCHEMA):
             db.execute("BEGIN IMMEDIATE")
             try:
                 for statement in _SCHEMA:
                     db.execute(statement)
                 db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
-                db.execute("INSERT OR IGNORE INTO meta VALUES ('topic_id', ?)", (uuid.uuid4().hex,))
+                db.execute(
+                    "INSERT OR IGNORE INTO meta VALUES ('topic_id', ?)", (topic_id or uuid.uuid4().hex,)
+                )
                 db.execute("COMMIT")
             except sqlite3.Error:
                 _roll_back(db)
@@ -216,24 +317,54 @@ class JournalFile:
             # The floor outlives the rows: offsets are never used again.
             db.execute(_UPSERT, ("floor", str(self._next_offset(db))))
             db.execute(_UPSERT, ("low", str(keep_from)))
-            deleted = db.execute("DELETE FROM records WHERE record_offset < ?", (keep_from,)).rowcount
-            db.execute(f"PRAGMA incremental_vacuum({chunk})").fetchall()
-            return deleted
+            return db.execute("DELETE FROM records WHERE record_offset < ?", (keep_from,)).rowcount
 
-        return self._transaction(write)
+        deleted = self._transaction(write)
+        self._give_back()
+        return deleted
+
+    def _give_back(self) -> None:
+        """Let the file shrink once half of it is free; until then new records use the room."""
+
+        def vacuum() -> None:
+            db = self._connection()
+            pages = db.execute("PRAGMA page_count").fetchone()[0]
+            free = db.execute("PRAGMA freelist_count").fetchone()[0]
+            if free > max(KEPT_FREE_PAGES, pages // 2):
+                # Only a script runs this statement to its end.
+                db.executescript(f"PRAGMA incremental_vacuum({free // 2})")
+
+        self._patiently(vacuum)
+
+    def set_aside(self, offset: int, reason: str) -> None:
+        """Move a record out of the way, for a person to look at: no reader sees it any more."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(_UPSERT, ("floor", str(self._next_offset(db))))
+            db.execute(_SET_ASIDE, (reason, offset))
+            db.execute("DELETE FROM records WHERE record_offset = ?", (offset,))
+
+        self._transaction(write)
+
+    def count_aside(self) -> int:
+        """How many records were set aside."""
+        count = "SELECT count(*) FROM aside"
+        return int(self._patiently(lambda: self._connection().execute(count).fetchone()[0]))
 
     def set_consumed(self, offset: int) -> None:
         """Write down how far the consumer is: for people and for trimming, never read back as a position."""
         self._transaction(lambda db: db.execute(_UPSERT, ("consumed", str(offset))) and None)
 
-    def probe(self) -> None:
-        """Find out with a real commit whether a record would be taken now. Raises what `append` would."""
+    def probe(self, size: int = 0) -> None:
+        """Find out with a real commit whether `size` bytes would be taken. Raises what `append` would."""
         free = os.statvfs(self.path.parent)
         if free.f_bavail * free.f_frsize < LOW_DISK_BYTES:
             raise LogFull(f"the disk of the journal {self.path} is full")
-        if self._max_bytes is not None and self.used_bytes() + 4 * PAGE_BYTES > self._max_bytes:
+        if self._max_bytes is not None and self.used_bytes() + 4 * PAGE_BYTES + size > self._max_bytes:
             raise LogFull(f"the journal {self.path} has reached its limit of {self._max_bytes} bytes")
-        self._transaction(lambda db: db.execute(_UPSERT, ("probed", str(time.time_ns()))) and None)
+        self._transaction(
+            lambda db: db.execute(_UPSERT, ("probed", f"{time.time_ns()}{'.' * size}")) and None
+        )
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run() -> T:
@@ -327,6 +458,10 @@ class JournalFile:
 
         return self._patiently(read)
 
+    def low(self) -> int:
+        """Everything below this offset was trimmed; what is missing from it on was lost."""
+        return int(self._patiently(lambda: _meta(self._connection(), "low")) or 0)
+
     def consumed(self) -> int | None:
         """What `set_consumed` wrote last."""
         value = self._patiently(lambda: _meta(self._connection(), "consumed"))
@@ -369,6 +504,13 @@ class JournalFile:
         if self._db is not None and inode != self._inode:
             raise LogUnavailable(f"the journal {self.path} was removed while it was in use")
 
+    def _failure(self, error: sqlite3.Error, code: int) -> LogError:
+        failure = _log_error(self.path, error, code)
+        if isinstance(failure, JournalDamaged):
+            with suppress(OSError):
+                self._marker.touch()
+        return failure
+
     def _patiently(self, work: Callable[[], T]) -> T:
         """Run `work`, again while another process holds the file; SQLite's errors become the project's."""
         end = time.monotonic() + self._busy_timeout
@@ -379,9 +521,23 @@ class JournalFile:
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
                 if code & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > end:
-                    raise _log_error(self.path, error, code) from None
+                    raise self._failure(error, code) from None
             time.sleep(pause)
             pause = min(pause * 1.5, 0.005)
+
+
+def _set_up(db: sqlite3.Connection) -> None:
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA fullfsync = ON")
+    db.execute("PRAGMA checkpoint_fullfsync = ON")
+    db.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+
+
+def _integer(text: str) -> int:
+    return int(text) if text.isdigit() else 0
 
 
 def _record(offset: int, timestamp_ms: int, crc: int, key: bytes, value: bytes) -> LogRecord:

@@ -43,7 +43,9 @@ class LogWriter(Protocol):
         concurrently share one commit.
         """
 
-    def append_many(self, records: Sequence[tuple[bytes, bytes]]) -> Awaitable[list[Appended | BaseException]]:
+    def append_many(
+        self, records: Sequence[tuple[bytes, bytes]]
+    ) -> Awaitable[list[Appended | BaseException]]:
         """Store several (key, value) records; one result a record, in order, a LogError where it failed."""
 
     async def healthy(self) -> str | None:
