@@ -51,7 +51,11 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One process's settings. Field names are the environment's names in lower case."""
+    """One process's settings. Field names are the environment's names in lower case.
+
+    Rate limits are a second's, in each worker process; 0 is none. `rate_limit_address` and `rate_limit_site`
+    count events without a token by network and by site, `rate_limit_token` requests of one token.
+    """
 
     database_url: Secret | None = None
     kafka_broker: tuple[str, ...] = ()
@@ -82,6 +86,9 @@ class Settings:
     block_automation: bool = False
     geoip_db: Path | None = None
     allowed_query_params: tuple[str, ...] = ()
+    rate_limit_address: int = 500
+    rate_limit_site: int = 50_000
+    rate_limit_token: int = 500
     log_level: str = "INFO"
 
     @classmethod
@@ -125,6 +132,9 @@ class Settings:
             block_automation=source.boolean("BLOCK_AUTOMATION", False),
             geoip_db=source.read("GEOIP_DB", _existing_file, None),
             allowed_query_params=source.read("ALLOWED_QUERY_PARAMS", _words, ()),
+            rate_limit_address=source.integer("RATE_LIMIT_ADDRESS", 500, 0, 10**9),
+            rate_limit_site=source.integer("RATE_LIMIT_SITE", 50_000, 0, 10**9),
+            rate_limit_token=source.integer("RATE_LIMIT_TOKEN", 500, 0, 10**9),
             log_level=source.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
         source.problems.extend(_contradictions(settings))
