@@ -18,7 +18,7 @@ import hashlib
 import hmac
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -72,16 +72,10 @@ class Directory(Protocol):
         """Whether there is a token in use."""
 
 
-def peer(request: Request) -> str:
-    """The address of whoever is connected; empty when the server does not say."""
-    return request.client.host if request.client else ""
-
-
 class Access:
     """Decides who may. `directory` knows the tokens that are kept in the database.
 
     `limiter` bounds the requests that one principal makes through `require`; None for no bound.
-    `client_of` is the client's address, where proxies that are trusted stand between.
     """
 
     def __init__(
@@ -89,13 +83,11 @@ class Access:
         admin_token: Secret | None,
         directory: Directory | None = None,
         limiter: Limiter | None = None,
-        client_of: Callable[[Request], str] = peer,
     ) -> None:
         self.admin_enabled = admin_token is not None
         self.admin_digest = digest(admin_token.reveal()) if admin_token else None
         self._directory = directory
         self._limiter = limiter
-        self._client_of = client_of
         self._keys = KeyMaker()
         self._wrong = WrongTokens()
         self._delayed = 0
@@ -209,7 +201,7 @@ class Access:
         if self._limiter is None:
             return
         if principal.token_id is None and principal is not ADMINISTRATOR:
-            key = self._keys.of_address(self._client_of(request))  # a public link is shared by strangers
+            key = self._keys.of_address(client_address(request))  # a public link is shared by strangers
         else:
             key = self._keys.of(principal.name.encode())
         now = time.monotonic()
@@ -228,7 +220,7 @@ class Access:
             raise
 
     async def _delay(self, request: Request) -> None:
-        seconds = self._wrong.count(self._keys.of_address(self._client_of(request)), time.monotonic())
+        seconds = self._wrong.count(self._keys.of_address(client_address(request)), time.monotonic())
         if not seconds:
             return
         if self._delayed >= MAX_DELAYED:
@@ -249,6 +241,11 @@ def check_may(principal: Principal, scope: str, site: str | None) -> None:
 def digest(token: str) -> bytes:
     """What is stored of a token: tokens are random and long, so one SHA-256 is enough."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+
+
+def client_address(request: Request) -> str:
+    """The client's address as the server settled it, trusted proxies included; empty when it does not say."""
+    return request.client.host if request.client else ""
 
 
 def check_same_origin(request: Request) -> None:

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 from portfolio_analytics.shared.http import ApiError
 
+BURST_SECONDS = 10
+"""How many seconds' worth may come at once."""
+
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, IPv4 in IPv6
 
 
@@ -83,6 +86,11 @@ class Limiter:
         if due is None:
             due = self._older.get(key, now)
         return max(now, due)
+
+
+def limiter(name: str, per_second: int) -> Limiter | None:
+    """A limit with a burst of BURST_SECONDS; None when `per_second` is 0, which is no limit."""
+    return Limiter(Rate(name, per_second, per_second * BURST_SECONDS)) if per_second else None
 
 
 class KeyMaker:
