@@ -1,0 +1,225 @@
+"""The query engine: answers a typed query about one site.
+
+What the numbers mean
+---------------------
+A visit is active from its first to its last event; an event belongs to the visit of its actor in whose time
+it lies. Days are the site's local days.
+
+* visits, bounce_rate, visit_duration: visits that start in the period (or bucket). A filter on event:*
+  dimensions selects the visits that hold a matching event, at whatever time. By an event:* dimension they are
+  of the visits that hold an event of the group; but by event:page, bounce_rate and visit_duration are of the
+  visits that entered by the page (filters on event:page are then read as filters on visit:entry_page).
+* pageviews, events, time_on_page: events in the period that match, and whose visit matches.
+* views_per_visit: pageviews by visits.
+* time_on_page: engaged time by page views, in seconds.
+* scroll_depth: the mean, over all (visit, local day, page), of the deepest scroll, in percent.
+* visitors: distinct visitors with a matching event in the period. A cookieless visitor is another one each
+  local day: over several days this is a sum of daily uniques. One with a persistent id is counted once. The
+  visitor of an event is that of its visit.
+* percentage: visitors of the group by all visitors that pass the filters. conversion_rate: by all that pass
+  the filters other than those on event:goal and event:props:*, in the same bucket of time.
+  group_conversion_rate: by those in the same group.
+* has_done: the visit holds an event that matches, at whatever time.
+* A group appears when any sum behind its metrics is not 0. A value '' is absent and makes no group.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from portfolio_analytics.stats import planner
+from portfolio_analytics.stats.metric import SHARES, change
+from portfolio_analytics.stats.period import Buckets, Period, compared, resolve
+from portfolio_analytics.stats.planner import Group, Plan
+from portfolio_analytics.stats.query import Query, is_time
+from portfolio_analytics.stats.reader import Cursor, Reader, Row, fetch
+from portfolio_analytics.stats.site import Edges, Goal, Site
+from portfolio_analytics.storage.sql import statement
+
+Number = int | float | None
+Clock = Callable[[], datetime.datetime]
+
+SUM_OF_DAYS = {
+    "code": "sum_of_daily_uniques",
+    "warning": "Visitors without a persistent id cannot be told from day to day: each day counts them anew.",
+}
+ROWS_DROPPED = {
+    "code": "rows_dropped",
+    "warning": "This needs single events, and those at the beginning of the period are no longer kept.",
+}
+
+
+class Compared(msgspec.Struct):
+    """The same group in the period compared with. `change`: metric.change."""
+
+    dimensions: list[str]
+    metrics: list[Number]
+    change: list[Number]
+
+
+class Result(msgspec.Struct, omit_defaults=True):
+    """One group's values in the order of the query."""
+
+    dimensions: list[str]
+    metrics: list[Number]
+    comparison: Compared | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query found. `total` is the number of groups before limit and offset."""
+
+    site: Site
+    period: Period
+    results: list[Result]
+    total: int
+    buckets: Buckets | None
+    compared: Period | None
+    compared_buckets: Buckets | None
+    from_rows: bool
+    warnings: dict[str, dict[str, str]]
+
+
+class Engine:
+    """Answers queries over a Reader. `retention_days`: after how many days rows are dropped."""
+
+    def __init__(self, reader: Reader, clock: Clock, retention_days: int | None = None) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._retention_days = retention_days
+
+    async def site(self, name: str) -> Site | None:
+        """A site by its name or a former one."""
+        async with self._reader.reading() as cursor:
+            rows = await fetch(cursor, statement("stats_site"), {"name": name})
+        if not rows:
+            return None
+        site_id, current, zone, first_day, goals = rows[0]
+        return Site(site_id, current, zone, tuple(Goal(*goal) for goal in goals), first_day)
+
+    async def answer(self, query: Query, site: Site) -> Answer:
+        """The answer, from one consistent view of the database. Raises ApiError."""
+        now = self._clock()
+        period = resolve(query.date_range, site.zone, now, site.first_day)
+        other = compared(period, query.comparison, now) if query.comparison else None
+        async with self._reader.reading() as cursor:
+            plan, rows = await _run(cursor, query, site, period)
+            total = await self._total(cursor, query, site, period, rows)
+            before: list[Row] = []
+            former: Plan | None = None
+            if other is not None:
+                only = [_groups(query, row) for row in rows]
+                former, before = await _run(cursor, _unordered(query), site, other, only)
+        results = _results(query, rows, plan.buckets)
+        if former is not None:
+            _compare(query, results, rows, plan.buckets, before, former.buckets)
+        return Answer(
+            site,
+            period,
+            results,
+            total,
+            plan.buckets,
+            other,
+            former.buckets if former else None,
+            planner.needs_rows(query, site, period),
+            self._warnings(query, site, period, now),
+        )
+
+    async def _total(self, cursor: Cursor, query: Query, site: Site, period: Period, rows: list[Row]) -> int:
+        if rows or not query.offset:
+            return int(rows[0][-1]) if rows else 0
+        _, first = await _run(cursor, replace(query, limit=1, offset=0), site, period)
+        return int(first[0][-1]) if first else 0
+
+    def _warnings(
+        self, query: Query, site: Site, period: Period, now: datetime.datetime
+    ) -> dict[str, dict[str, str]]:
+        warnings = {}
+        if any(cut.adds_days for cut in planner.cuts(query, site, period)):
+            warnings = {name: SUM_OF_DAYS for name in query.metrics if name == "visitors" or name in SHARES}
+        if self._retention_days is not None and planner.needs_rows(query, site, period):
+            oldest = now - datetime.timedelta(days=self._retention_days)
+            if period.start < oldest and (site.first_day is None or site.first_day < oldest.date()):
+                warnings = dict.fromkeys(query.metrics, ROWS_DROPPED)
+        return warnings
+
+
+async def _run(
+    cursor: Cursor, query: Query, site: Site, period: Period, only: Sequence[Group] | None = None
+) -> tuple[Plan, list[Row]]:
+    plan = planner.plan(query, site, period, await _edges(cursor, query, site, period), only)
+    return plan, await fetch(cursor, plan.statement, plan.params)
+
+
+async def _edges(cursor: Cursor, query: Query, site: Site, period: Period) -> Edges:
+    """What the plan must know beforehand; asked for only where it matters."""
+    early, late, known = None, None, False
+    params: dict[str, Any] = {"site_id": site.site_id, "start": period.start, "end": period.end}
+    if planner.needs_ends(query, site, period):
+        params |= {"first_day": period.start.date(), "last_day": period.end.date()}
+        early, late = (await fetch(cursor, statement("stats_ends"), params))[0]
+    if planner.needs_known(query, site, period):
+        params |= {"first": period.first, "last": period.last}
+        known = (await fetch(cursor, statement("stats_known"), params))[0][0]
+    return Edges(early or period.start, late or period.end, known)
+
+
+def _unordered(query: Query) -> Query:
+    return replace(query, order_by=(), offset=0)
+
+
+def _groups(query: Query, row: Row) -> Group:
+    """A row's groups in the order of query.groups."""
+    return tuple(row[index] for index, name in enumerate(query.dimensions) if not is_time(name))
+
+
+def _results(query: Query, rows: list[Row], buckets: Buckets | None) -> list[Result]:
+    width = len(query.dimensions)
+    return [Result(_labels(row[:width], query, buckets), list(row[width:-1])) for row in rows]
+
+
+def _labels(values: Row, query: Query, buckets: Buckets | None) -> list[str]:
+    return [
+        buckets.labels[value] if buckets is not None and is_time(name) else value
+        for name, value in zip(query.dimensions, values, strict=True)
+    ]
+
+
+def _compare(
+    query: Query,
+    results: list[Result],
+    rows: list[Row],
+    buckets: Buckets | None,
+    before: list[Row],
+    former: Buckets | None,
+) -> None:
+    """Put beside each result the same group of the former period; buckets of time go by their number."""
+    width = len(query.dimensions)
+    found = {row[:width]: list(row[width:-1]) for row in before}
+    nothing: list[Number] = [0 if name in _COUNTS else None for name in query.metrics]
+    for result, row in zip(results, rows, strict=True):
+        key = row[:width]
+        values = found.get(key, nothing)
+        inside = former is None or all(
+            value < len(former.labels)
+            for name, value in zip(query.dimensions, key, strict=True)
+            if is_time(name)
+        )
+        if not inside:
+            continue
+        result.comparison = Compared(
+            _labels(key, query, former),
+            values,
+            [
+                change(name, new, old)
+                for name, new, old in zip(query.metrics, result.metrics, values, strict=True)
+            ],
+        )
+
+
+_COUNTS = frozenset({"visitors", "visits", "pageviews", "events"})

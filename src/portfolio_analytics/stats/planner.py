@@ -1,0 +1,197 @@
+"""From a query to one statement: over rollups where they are exact, else over rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from portfolio_analytics.stats import rollups, rows
+from portfolio_analytics.stats.cut import Cut, main_cut, parts, whole_cut
+from portfolio_analytics.stats.metric import METRICS, PERCENTAGE, SHARES
+from portfolio_analytics.stats.period import Buckets, Period, cut, time_unit
+from portfolio_analytics.stats.predicate import Params, every
+from portfolio_analytics.stats.query import Order, Query, has_done, is_time
+from portfolio_analytics.stats.site import Edges, Site
+from portfolio_analytics.stats.sums import START_SUMS, VISITORS, VISITS
+
+Group = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement, each row of which holds the query's dimensions, its metrics, and how many rows there are.
+
+    A time dimension's value is the number of its bucket.
+    """
+
+    statement: sql.Composed
+    params: Params
+    buckets: Buckets | None
+
+
+def plan(query: Query, site: Site, period: Period, edges: Edges, only: Sequence[Group] | None = None) -> Plan:
+    """How to answer `query` for `period`. `only`: these groups are wanted, without limit."""
+    params = Params(site_id=site.site_id, site=site.name, start=period.start, end=period.end)
+    params.update(last_day=period.end.date(), early=edges.early, late=edges.late)
+    buckets = buckets_of(query, period)
+    columns = [*_dimension_columns(query), *map(_metric, query.metrics), sql.SQL("count(*) OVER ()")]
+    wholes = [
+        _whole(query, share, site, period, buckets, params, edges)
+        for share in SHARES
+        if share in query.metrics
+    ]
+    statement = sql.SQL("SELECT {} FROM {} m{} WHERE {} ORDER BY {}{}").format(
+        sql.SQL(", ").join(columns),
+        _sums(main_cut(query, period, buckets), site, params, edges),
+        sql.SQL("").join(wholes),
+        _among(query, only, params),
+        _order(query),
+        _page(query, params) if only is None else sql.SQL(""),
+    )
+    return Plan(statement, params, buckets)
+
+
+def buckets_of(query: Query, period: Period) -> Buckets | None:
+    """The buckets of the query's time dimension."""
+    if query.time is None:
+        return None
+    unit = time_unit(period) if query.time == "time" else query.time.removeprefix("time:")
+    return cut(period, unit, f"dimensions[{query.dimensions.index(query.time)}]")
+
+
+def cuts(query: Query, site: Site, period: Period) -> list[Cut]:
+    """The cuts that the statement for `query` reads."""
+    buckets = buckets_of(query, period)
+    shares = [whole_cut(query, share, period, buckets) for share in SHARES if share in query.metrics]
+    return [part for each in (main_cut(query, period, buckets), *shares) for part in parts(each)]
+
+
+def needs_rows(query: Query, site: Site, period: Period) -> bool:
+    """Whether rollups do not suffice (but for visitors with a persistent id)."""
+    return any(rollups.source(each, site) is None for each in cuts(query, site, period))
+
+
+def needs_ends(query: Query, site: Site, period: Period) -> bool:
+    """Whether the statement reads events before or after the period: it looks into whole visits."""
+    return has_done(query.filters) or any(
+        each.by_event and each.sums & (START_SUMS | {VISITS}) and rollups.source(each, site) is None
+        for each in cuts(query, site, period)
+    )
+
+
+def needs_known(query: Query, site: Site, period: Period) -> bool:
+    """Whether it matters to rolled-up visitors that some have a persistent id."""
+    return any(
+        VISITORS in each.sums and each.adds_days and rollups.source(each, site) is not None
+        for each in cuts(query, site, period)
+    )
+
+
+def _sums(cut: Cut, site: Site, params: Params, edges: Edges) -> sql.Composable:
+    """The cut's sums by bucket and groups, one row each; a row whose sums are all 0 is left out."""
+    columns = sorted(cut.sums)
+    selects: list[sql.Composable] = []
+    for part in parts(cut):
+        found = rollups.source(part, site)
+        if found is None:
+            selects.append(rows.select(part, site, params, columns))
+            continue
+        known_apart = edges.known and part.adds_days and VISITORS in part.sums
+        selects.append(rollups.select(part, site, found, params, columns, known_apart=known_apart))
+        if known_apart:
+            known = Cut(frozenset({VISITORS}), part.groups, part.filters, part.period, part.buckets)
+            selects.append(rows.select(known, site, params, columns, known_only=True))
+    keys = ["b", *(f"g{index}" for index in range(len(cut.groups)))]
+    names = [sql.Identifier(name) for name in keys]
+    values = [sql.SQL("coalesce(sum(u.{}), 0)").format(sql.Identifier(name)) for name in columns]
+    named = [
+        sql.SQL("{} AS {}").format(value, sql.Identifier(name))
+        for value, name in zip(values, columns, strict=True)
+    ]
+    head: list[sql.Composable] = [sql.SQL("0 AS b")]
+    tail: sql.Composable = sql.SQL("")
+    if cut.groups or cut.buckets is not None:
+        head = [sql.SQL("u.{}").format(name) for name in names]
+        tail = sql.SQL(" GROUP BY {} HAVING {}").format(
+            sql.SQL(", ").join(head),
+            sql.SQL(" OR ").join(sql.SQL("{} <> 0").format(value) for value in values),
+        )
+    return sql.SQL("(SELECT {} FROM ({}) u{})").format(
+        sql.SQL(", ").join([*head, *named]), sql.SQL(" UNION ALL ").join(selects), tail
+    )
+
+
+def _whole(
+    query: Query,
+    share: str,
+    site: Site,
+    period: Period,
+    buckets: Buckets | None,
+    params: Params,
+    edges: Edges,
+) -> sql.Composable:
+    """The join of what `share` is a share of, under the share's name."""
+    cut = whole_cut(query, share, period, buckets)
+    alias = sql.Identifier(share)
+    same = [] if share == PERCENTAGE else [sql.SQL("{}.b = m.b").format(alias)]
+    same += [
+        sql.SQL("{}.{} = m.{}").format(
+            alias, sql.Identifier(f"g{index}"), sql.Identifier(f"g{query.groups.index(group)}")
+        )
+        for index, group in enumerate(cut.groups)
+    ]
+    return sql.SQL(" LEFT JOIN {} {} ON {}").format(_sums(cut, site, params, edges), alias, every(same))
+
+
+def _dimension_columns(query: Query) -> list[sql.Composable]:
+    return [_key(query, name) for name in query.dimensions]
+
+
+def _key(query: Query, name: str) -> sql.Composable:
+    return sql.Identifier("m", "b" if is_time(name) else f"g{query.groups.index(name)}")
+
+
+def _metric(name: str) -> sql.Composable:
+    metric = METRICS[name]
+    formula = sql.SQL(metric.formula)
+    if metric.decimals is None:
+        return sql.SQL("({})::bigint").format(formula)
+    kind = sql.SQL("float8" if metric.decimals else "bigint")
+    return sql.SQL("round(({})::numeric, {})::{}").format(formula, sql.Literal(metric.decimals), kind)
+
+
+def _among(query: Query, only: Sequence[Group] | None, params: Params) -> sql.Composable:
+    if only is None or not query.groups:
+        return sql.SQL("true")
+    columns = [params.add([group[index] for group in only]) for index in range(len(query.groups))]
+    return sql.SQL("({}) IN (SELECT * FROM unnest({}))").format(
+        sql.SQL(", ").join(sql.Identifier("m", f"g{index}") for index in range(len(query.groups))),
+        sql.SQL(", ").join(sql.SQL("{}::text[]").format(column) for column in columns),
+    )
+
+
+def _order(query: Query) -> sql.Composable:
+    """What was asked for; else time, else the first metric. Ties go by the dimensions."""
+    orders = list(query.order_by) or [
+        Order(query.time, descending=False) if query.time else Order(query.metrics[0], descending=True)
+    ]
+    orders += [Order(name, descending=False) for name in query.dimensions]
+    return sql.SQL(", ").join(
+        sql.SQL("{} {} NULLS LAST").format(
+            _sort_key(query, order.key), sql.SQL("DESC" if order.descending else "ASC")
+        )
+        for order in orders
+    )
+
+
+def _sort_key(query: Query, key: str) -> sql.Composable:
+    if key in query.metrics:
+        return sql.SQL(str(len(query.dimensions) + query.metrics.index(key) + 1))
+    column = _key(query, key)
+    return column if is_time(key) else sql.SQL('{} COLLATE "C"').format(column)
+
+
+def _page(query: Query, params: Params) -> sql.Composable:
+    return sql.SQL(" LIMIT {} OFFSET {}").format(params.add(query.limit), params.add(query.offset))

@@ -1,0 +1,72 @@
+"""Reading from PostgreSQL for an HTTP face: bounded, read-only, and with errors that a client understands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import PoolTimeout
+
+from portfolio_analytics.shared.context import Pool
+from portfolio_analytics.shared.http import ApiError
+from portfolio_analytics.stats.query import invalid
+
+Row = tuple[Any, ...]
+Cursor = psycopg.AsyncCursor[Row]
+
+TIMEOUT_MS: Final = 15_000
+AT_ONCE: Final = 4
+"""Statements that one process runs at the same time; others wait, so that they cannot take the whole pool."""
+
+_SESSION: Final[LiteralString] = """
+SELECT set_config('statement_timeout', %(timeout)s, true), set_config('transaction_read_only', 'on', true),
+    set_config('jit', 'off', true), set_config('work_mem', '64MB', true)
+"""
+
+
+class Reader:
+    """A process's way to read. `timeout_ms` bounds each statement."""
+
+    def __init__(self, pool: Pool, timeout_ms: int = TIMEOUT_MS) -> None:
+        self._pool = pool
+        self._timeout = {"timeout": str(timeout_ms)}
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[Cursor]:
+        """One consistent view of the database.
+
+        Raises ApiError: 503 `storage_unavailable` while the database is away, 503 `query_timeout` when a
+        statement takes too long, 400 for a regular expression that PostgreSQL does not take.
+        """
+        async with self._turn:
+            try:
+                async with self._pool.connection() as connection, connection.transaction():
+                    await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    await connection.execute(_SESSION, self._timeout)
+                    async with connection.cursor() as cursor:
+                        yield cursor
+            except psycopg.errors.QueryCanceled as error:
+                raise ApiError(
+                    503,
+                    "query_timeout",
+                    "This takes too long: ask for a shorter time or fewer filters.",
+                    headers={"Retry-After": "60"},
+                ) from error
+            except psycopg.errors.InvalidRegularExpression as error:
+                raise invalid("A value of 'matches' is not a regular expression.", "filters") from error
+            except (psycopg.OperationalError, PoolTimeout) as error:
+                message = "The database is away; try again."
+                raise ApiError(503, "storage_unavailable", message, headers={"Retry-After": "5"}) from error
+
+
+async def fetch(
+    cursor: Cursor, statement: LiteralString | sql.Composed, params: Mapping[str, Any]
+) -> list[Row]:
+    """All rows. Planned with the parameters at hand, so that partitions out of the period are left out."""
+    await cursor.execute(statement, params, prepare=False)
+    return await cursor.fetchall()

@@ -1,0 +1,39 @@
+"""What the planner must know of a site before it plans."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Events of a type, or page views of pages that match a pattern (* is any run of characters)."""
+
+    name: str
+    event_type: str | None
+    page_pattern: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site. `first_day` is the first local day that has data."""
+
+    site_id: int
+    name: str
+    zone: str
+    goals: tuple[Goal, ...] = ()
+    first_day: datetime.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What the stored data say about a period.
+
+    `early` is the start of the first visit that is active in it, `late` the end of the last one. `known`:
+    some of its visitors have a persistent id.
+    """
+
+    early: datetime.datetime
+    late: datetime.datetime
+    known: bool
