@@ -32,6 +32,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from portfolio_analytics import front
+from portfolio_analytics.admin import docs
+from portfolio_analytics.interface import OPERATIONS
 from portfolio_analytics.producer.address import Places, client_address, peer_address
 from portfolio_analytics.producer.cors import SECURITY_HEADERS, Cors
 from portfolio_analytics.producer.health import Health
@@ -52,6 +54,7 @@ from portfolio_analytics.shared.http import ApiError, answer_error, error_body
 from portfolio_analytics.shared.log.journal import JournalWriter
 from portfolio_analytics.shared.log.protocol import LogWriter
 from portfolio_analytics.shared.metrics import BREAKER_OPEN, IN_FLIGHT, Sheet, cell, exposition
+from portfolio_analytics.shared.ratelimit import limiter
 from portfolio_analytics.shared.rsgi import AsgiBridge, Headers, HttpProtocol, Scope
 from portfolio_analytics.status import Status
 from portfolio_analytics.storage.database import conninfo
@@ -98,7 +101,8 @@ class HttpApp:
         self._tasks: list[asyncio.Task[None]] = []
         self._check_host = is_loopback(settings.host) and not settings.trusted_proxies
 
-        access = Access(settings.admin_token, StoredDirectory(self._pool))
+        of_tokens = limiter("token", settings.rate_limit_token)
+        access = Access(settings.admin_token, StoredDirectory(self._pool), of_tokens)
         self._health = Health(self._pool, self._log.healthy)
         context = Context(settings, self._pool, access, self._log.healthy)
         self._bridge = AsgiBridge(self._starlette(context), self._deadlines, self._seen, self._extra_headers)
@@ -214,6 +218,7 @@ class HttpApp:
                 is_loopback(context.settings.host),
             ).routes(),
             *front.routes(),
+            *docs.routes(OPERATIONS),
         ]
         for face in FACES:
             if importlib.util.find_spec(f"portfolio_analytics.{face}.routes"):

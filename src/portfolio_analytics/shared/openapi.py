@@ -157,10 +157,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.body is not None:
         content = _content(operation.body, schemas)
         result["requestBody"] = {"required": operation.body_required, "content": content}
-    answers = {
-        str(status): _answer("It worked." if status < 300 else "Elsewhere.", kind, schemas)
-        for status, kind in operation.answers.items()
-    }
+    answers = {str(status): _answer(_told(kind), kind, schemas) for status, kind in operation.answers.items()}
     for status in _error_statuses(operation):
         answers.setdefault(str(status), _answer(_ERRORS[status], Error, schemas))
     result["responses"] = dict(sorted(answers.items()))
@@ -207,6 +204,13 @@ def _parameters(operation: Operation, schemas: dict[str, Any]) -> list[dict[str,
         for parameter in operation.parameters
     ]
     return in_path + others
+
+
+def _told(kind: Any) -> str:
+    """What a type says of itself in its first line."""
+    if kind is None:
+        return "No content."
+    return (getattr(kind, "__doc__", None) or "An object.").partition("\n")[0]
 
 
 def _answer(description: str, kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:

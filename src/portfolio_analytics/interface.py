@@ -1,0 +1,266 @@
+"""Every operation that the service answers, in one list: what `/openapi.json` and `/docs` are made from.
+
+A test compares it with the routes of the running service, and another calls every operation without a token,
+with a wrong one and with one of another site: a route that is missing here fails the first, one that leaks
+the second.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from portfolio_analytics.admin.operations import OPERATIONS as ADMINISTRATION
+from portfolio_analytics.producer.event import ClientEvent
+from portfolio_analytics.shared.openapi import PUBLIC, Media, Operation, Parameter
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Stored(msgspec.Struct, tag_field="status", tag="success"):
+    """An event that is stored; without a place in the log while it is spooled."""
+
+    message: Literal["Event queued", "Event spooled"]
+    partition: Count | None
+    offset: Count | None
+    event_id: UUID
+
+
+class Ignored(msgspec.Struct, tag_field="status", tag="ignored"):
+    """An event that is not recorded by policy."""
+
+    reason: Literal["bot", "automation", "consent", "gpc", "dnt", "excluded"]
+
+
+class Rejected(msgspec.Struct, tag_field="status", tag="rejected", omit_defaults=True):
+    """An event of a batch that is not taken."""
+
+    error: str
+    message: str
+    field: str | None = None
+
+
+class BatchAnswer(msgspec.Struct):
+    """One result for each event, in order."""
+
+    status: Literal["success", "partial"]
+    results: list[Stored | Ignored | Rejected]
+
+
+class Running(msgspec.Struct):
+    """What this is."""
+
+    message: str
+    version: str
+    status: str
+
+
+class Healthy(msgspec.Struct, omit_defaults=True):
+    """Whether the database and the event log are there; `error` says what is not."""
+
+    status: Literal["healthy", "unhealthy"]
+    database: Literal["connected", "disconnected"]
+    log: Literal["connected", "disconnected"]
+    error: str | None = None
+
+
+class State(msgspec.Struct, omit_defaults=True):
+    """One word about this process."""
+
+    status: str
+    error: str | None = None
+
+
+class Totals(msgspec.Struct):
+    """Events ever counted, by type; they outlive rows that were dropped."""
+
+    total_events: Count
+    events_by_type: dict[str, Count]
+
+
+class Receipt(msgspec.Struct):
+    """Where one event is on its way."""
+
+    event_id: UUID
+    state: Literal["spooled", "logged", "counted", "duplicate", "rejected"]
+    partition: Count | None
+    offset: Count | None
+    accepted_at: datetime | None
+    counted_at: datetime | None
+
+
+class Ledger(msgspec.Struct):
+    """The minutes of acceptance: accepted = counted + duplicate + rejected + in_flight."""
+
+    minutes: list[dict[str, Any]]
+
+
+class QueryAnswer(msgspec.Struct):
+    """Rows of metrics and dimensions, what to know about them, and the query as it was understood."""
+
+    results: list[dict[str, Any]]
+    meta: dict[str, Any]
+    query: dict[str, Any]
+
+
+_BATCH_BODY = (
+    Media("application/json", "An array of events."),
+    Media("application/x-ndjson", "One event a line."),
+)
+_INTAKE_ERRORS = (400, 401, 408, 413, 415, 422, 429, 503)
+_SITE = Parameter("site", "A site's name; without it, all sites.")
+_PAGE = Media("text/html", "A page.")
+_SCRIPT = Media("text/javascript", "A script.")
+
+INTAKE = (
+    Operation(
+        "POST",
+        "/api/analytics",
+        "Send one event",
+        PUBLIC,
+        "events",
+        {200: Ignored, 201: Stored, 202: Stored},
+        errors=_INTAKE_ERRORS,
+        body=ClientEvent,
+        description="201: the log has it; 202: the spool has it, on disk. Repeat an event with the same "
+        "`event_id` whenever an answer is missing: it counts once.",
+    ),
+    Operation(
+        "POST",
+        "/api/analytics/batch",
+        "Send up to 1,000 events",
+        PUBLIC,
+        "events",
+        {201: BatchAnswer, 202: BatchAnswer, 207: BatchAnswer},
+        errors=_INTAKE_ERRORS,
+        body=_BATCH_BODY,
+        description="1 MiB decompressed; gzip and zstd. 207: some are rejected, each for itself.",
+    ),
+    Operation(
+        "GET",
+        "/pixel.gif",
+        "A page view of a page without scripts",
+        PUBLIC,
+        "events",
+        {status: Media("image/gif", "A transparent pixel.") for status in (200, 201, 202)},
+        errors=(401, 422, 429, 503),
+        parameters=(
+            Parameter("site", "The site; else the page's host."),
+            Parameter("page", "The page; else the Referer."),
+        ),
+    ),
+)
+
+STATISTICS = (
+    Operation(
+        "GET",
+        "/api/stats",
+        "Events ever counted, by type",
+        PUBLIC,
+        "statistics",
+        {200: Totals},
+        errors=(400, 401, 403, 404, 422, 429, 503),
+        parameters=(
+            _SITE,
+            Parameter("from", "First local day.", date),
+            Parameter("to", "Last local day.", date),
+        ),
+        description="Needs a token with the scope `read` where PUBLIC_STATS is false.",
+    ),
+    Operation(
+        "GET",
+        "/api/receipts/{event_id}",
+        "Where one event is",
+        "read",
+        "checks",
+        {200: Receipt},
+        errors=(400, 422),
+        parameters=(
+            Parameter("partition", "Where its answer said it is.", Count),
+            Parameter("offset", "Where its answer said it is.", Count),
+        ),
+    ),
+    Operation(
+        "GET",
+        "/api/ledger",
+        "What was accepted, and what became of it, by minute",
+        "read",
+        "checks",
+        {200: Ledger},
+        errors=(400, 422),
+        parameters=(Parameter("minutes", "How many minutes back.", Annotated[int, Meta(ge=1)]),),
+    ),
+    Operation(
+        "POST",
+        "/api/v2/query",
+        "Ask for any metrics by any dimensions",
+        "read",
+        "statistics",
+        {200: QueryAnswer},
+        body=dict[str, Any],
+        description="The query language of the Plausible Stats API v2.",
+    ),
+    Operation(
+        "GET",
+        "/api/realtime",
+        "Events as they are counted",
+        "read",
+        "statistics",
+        {200: Media("text/event-stream", "Server-sent events.")},
+        errors=(400, 422),
+        parameters=(_SITE,),
+    ),
+)
+
+STATUS = (
+    Operation(
+        "GET",
+        "/",
+        "What this is; a browser is sent to the dashboard",
+        PUBLIC,
+        "status",
+        {200: Running, 302: None},
+    ),
+    Operation("GET", "/api/health", "Whether all is there", PUBLIC, "status", {200: Healthy, 503: Healthy}),
+    Operation("GET", "/api/health/live", "That this process answers", PUBLIC, "status", {200: State}),
+    Operation(
+        "GET",
+        "/api/health/ready",
+        "Whether intake can store an event",
+        PUBLIC,
+        "status",
+        {200: State, 503: State},
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        "Prometheus metrics",
+        "read",
+        "status",
+        {200: Media("text/plain", "Prometheus text format.")},
+        description="Without a token where the service is bound to loopback.",
+    ),
+)
+
+FRONT = (
+    Operation("GET", "/tracker.js", "The tracker", PUBLIC, "pages", {200: _SCRIPT, 304: None}, errors=(404,)),
+    Operation(
+        "GET",
+        "/vitals.js",
+        "Web vitals for the tracker",
+        PUBLIC,
+        "pages",
+        {200: _SCRIPT, 304: None},
+        errors=(404,),
+    ),
+    Operation("GET", "/dashboard", "The dashboard", PUBLIC, "pages", {308: None}),
+    Operation(
+        "GET", "/dashboard/{name}", "The dashboard and its files", PUBLIC, "pages", {200: _PAGE, 304: None}
+    ),
+)
+
+OPERATIONS: tuple[Operation, ...] = (*INTAKE, *STATISTICS, *ADMINISTRATION, *STATUS, *FRONT)
