@@ -1,0 +1,209 @@
+"""Every operation of the running service against whoever should not get in; none can be forgotten."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from starlette.routing import Route
+
+from portfolio_analytics.app import HttpApp
+from portfolio_analytics.interface import OPERATIONS
+from portfolio_analytics.settings import Secret, Settings
+from portfolio_analytics.shared.openapi import ANYONE_KNOWN, PUBLIC, Operation
+from portfolio_analytics.storage import audit, goals, public_links, sites, tokens
+from portfolio_analytics.storage.database import conninfo
+from portfolio_analytics.storage.steps import run
+from tests.integration.service import ADMIN_TOKEN, RunningService
+
+HIDDEN = "hidden-marker.example"
+OWN = "own.example"
+
+# What anybody may call. Whoever adds to this list has decided so.
+OPEN = {
+    "GET /",
+    "GET /api/health",
+    "GET /api/health/live",
+    "GET /api/health/ready",
+    "GET /api/stats",
+    "POST /api/analytics",
+    "POST /api/analytics/batch",
+    "GET /pixel.gif",
+    "POST /api/session",
+    "DELETE /api/session",
+    "GET /signin",
+    "GET /openapi.json",
+    "GET /docs",
+    "GET /docs.css",
+    "GET /tracker.js",
+    "GET /vitals.js",
+    "GET /dashboard",
+    "GET /dashboard/{name}",
+}
+
+_networks = itertools.count(1)
+
+
+def title(operation: Operation) -> str:
+    return f"{operation.method} {operation.path}"
+
+
+GUARDED = [operation for operation in OPERATIONS if operation.access != PUBLIC]
+
+
+def test_the_document_lists_exactly_what_the_service_answers(database: str, tmp_path: Path) -> None:
+    settings = Settings(database_url=Secret(database), data_dir=tmp_path)
+    service = HttpApp(settings, tmp_path / "metrics")
+    answered = {
+        f"{method} {route.path.replace(':path}', '}')}"
+        for route in service._bridge._app.routes  # type: ignore[attr-defined]
+        for method in (route.methods or set()) - {"HEAD"}
+        if isinstance(route, Route)
+    }
+    answered |= {f"{'GET' if path.endswith('.gif') else 'POST'} {path}" for path in service._handlers}
+    assert answered == {title(operation) for operation in OPERATIONS}
+    assert len(OPERATIONS) == len(answered)
+
+
+def test_what_is_open_was_decided() -> None:
+    assert {title(operation) for operation in OPERATIONS if operation.access == PUBLIC} == OPEN
+
+
+@dataclass
+class Town:
+    """A service with a site to hide, one of the caller's own, and whoever may ask about the latter."""
+
+    url: str
+    database: psycopg.Connection[Any]
+    hidden_event: str
+    strangers: dict[str, dict[str, Any]]
+
+    def call(self, operation: Operation, **sender: Any) -> httpx.Response:
+        """Call with the hidden site wherever the operation takes one, as a client behind a proxy."""
+        path = operation.path.format(
+            site=HIDDEN, name=f"marker-{operation.tag.split()[-1]}", event_id=self.hidden_event
+        )
+        params = dict(sender.pop("params", {}))
+        if any(parameter.name == "site" for parameter in operation.parameters):
+            params["site"] = HIDDEN
+        headers = {
+            "X-Forwarded-For": "203.0.113.9",
+            "Sec-Fetch-Site": "same-origin",
+            **sender.pop("headers", {}),
+        }
+        body = BODIES.get(title(operation)) if operation.body is not None else None
+        # A network of its own for each call: wrong tokens of one network are made to wait.
+        transport = httpx.HTTPTransport(local_address=f"127.1.{next(_networks)}.1")
+        with httpx.Client(base_url=self.url, transport=transport, timeout=30) as client:
+            return client.request(operation.method, path, params=params, headers=headers, json=body)
+
+    def state(self) -> list[Any]:
+        """All that a stranger could have changed."""
+        tables = ("sites", "goals", "public_links", "site_aliases", "suppressions", "audit_log", "sessions")
+        return [
+            self.database.execute(f"SELECT t::text FROM {table} t ORDER BY 1".encode()).fetchall()
+            for table in tables
+        ] + self.database.execute("SELECT name, revoked_at FROM tokens ORDER BY 1").fetchall()
+
+
+BODIES: dict[str, Any] = {
+    "POST /api/sites": {"name": "new.example"},
+    "PATCH /api/sites/{site}": {"time_zone": "Asia/Tokyo"},
+    "POST /api/sites/{site}/rename": {"name": "taken.example"},
+    "POST /api/sites/{site}/goals": {"name": "new", "event_type": "new"},
+    "POST /api/sites/{site}/links": {"name": "new"},
+    "POST /api/tokens": {"name": "new", "scopes": ["read"], "site": HIDDEN},
+    "POST /api/v2/query": {"site_id": HIDDEN, "metrics": ["visitors"], "date_range": "7d"},
+}
+
+
+@pytest.fixture(scope="module")
+def own_database(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    name = f"test_access_routes_{os.getpid()}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(migrated_template)
+            )
+        )
+        yield conninfo(make_conninfo(postgres_url, dbname=name))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def town(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (
+        RunningService(own_database, tmp_path_factory.mktemp("service"), port) as service,
+        psycopg.connect(own_database, autocommit=True) as database,
+    ):
+        who = audit.COMMAND_LINE
+        for name in (HIDDEN, OWN):
+            run(database, sites.add(name, "UTC", who))
+        run(database, goals.create(HIDDEN, goals.Goal("marker-goals", event_type="marker"), who))
+        run(database, public_links.create(HIDDEN, "marker-links", who))
+        run(database, tokens.create("marker-tokens", ["read"], HIDDEN, who))
+        event = {"event_type": "marker-event", "page": "/marker", "site": HIDDEN}
+        sent = httpx.post(f"{service.url}/api/analytics", json=event)
+        assert sent.status_code == 201
+        strangers: dict[str, dict[str, Any]] = {}
+        for scope in ("ingest", "import", "read", "admin"):
+            _, secret = run(database, tokens.create(f"own-{scope}", [scope], OWN, who))
+            strangers[scope] = {"headers": {"Authorization": f"Bearer {secret.reveal()}"}}
+        _, secret = run(database, public_links.create(OWN, "own", who))
+        strangers["link"] = {"params": {"share": secret.reveal()}}
+        yield Town(service.url, database, sent.json()["event_id"], strangers)
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=title)
+def test_nobody_without_a_right_token(town: Town, operation: Operation) -> None:
+    before = town.state()
+    for sender in (
+        {},
+        {"headers": {"Authorization": "Bearer wrong"}},
+        {"headers": {"Authorization": f"Bearer {ADMIN_TOKEN}0"}},
+        {"headers": {"Cookie": "portfolio_session=wrong; __Host-portfolio_session=wrong"}},
+        {"params": {"share": "wrong"}},
+    ):
+        answer = town.call(operation, **sender)
+        assert answer.status_code == 401, (sender, answer.text)
+        assert answer.json()["error"] == "unauthorized"
+        assert "marker" not in answer.text
+        assert "www-authenticate" in answer.headers
+    assert town.state() == before
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=title)
+def test_nothing_of_another_site(town: Town, operation: Operation) -> None:
+    before = town.state()
+    for name, sender in town.strangers.items():
+        answer = town.call(operation, **sender)
+        if operation.access == ANYONE_KNOWN:
+            assert answer.status_code == 200, (name, answer.text)
+        else:
+            assert answer.status_code in (403, 404), (name, answer.text)
+            assert answer.json()["status"] == "error"
+        assert "marker" not in answer.text.replace("'marker-tokens'", ""), name
+    assert town.state() == before
+
+
+def test_the_administrator_may(town: Town) -> None:
+    """The calls above are refused for who makes them, not for what they say."""
+    sender = {"headers": {"Authorization": f"Bearer {ADMIN_TOKEN}"}}
+    for operation in GUARDED:
+        if operation.method == "GET" and operation.path not in ("/api/realtime", "/api/receipts/{event_id}"):
+            assert town.call(operation, **sender).status_code == 200, title(operation)
+    query = next(operation for operation in GUARDED if operation.path == "/api/v2/query")
+    assert town.call(query, **sender).status_code == 200
