@@ -26,6 +26,7 @@ from portfolio_analytics.importers.service import (
 )
 
 TICK = 0.25
+WARM_UP = 60.0
 PATIENCE = 60.0
 VISITS_A_DAY = 150
 HISTORY_BATCH = 500
@@ -65,9 +66,12 @@ def run_demo(
         f"{'' if duration is None else f' for {duration:g} s'}; Ctrl-C ends it.",
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
     if token is None:
-        console.print("Without a token all visitors come from this machine: no countries, no past days.")
+        console.print(
+            "Without a token all visitors come from this machine: no countries, no past days.", soft_wrap=True
+        )
     try:
         if days and token is not None:
             demo.fill_past(days)
@@ -79,7 +83,7 @@ def run_demo(
         return 1
     finally:
         service.close()
-        console.print(demo.summary(), highlight=False)
+        console.print(demo.summary(), highlight=False, soft_wrap=True)
     return 0
 
 
@@ -123,12 +127,15 @@ class _Demo:
                 bar.advance(task)
 
     def go_live(self, rate: float, duration: float | None) -> None:
-        """Send visits as they happen, until `duration` seconds have passed."""
+        """Send visits as they happen, until `duration` seconds have passed.
+
+        The visits of the last minute come first, so that all kinds of events come from the beginning on.
+        """
         numbers = count()
         due: list[tuple[float, int, Step]] = []
         start = time.monotonic()
         end = None if duration is None else start + duration
-        next_visit = start
+        next_visit = start - WARM_UP
         with Status("", console=self._console) as status:
             while end is None or time.monotonic() < end:
                 now = time.monotonic()
@@ -143,7 +150,8 @@ class _Demo:
                     batch.append(encode_event(self._event(step, moment)))
                 self._send(batch)
                 status.update(self.summary())
-                time.sleep(TICK)
+                if len(batch) < MAX_EVENTS:
+                    time.sleep(TICK)
 
     def _new_visit(self) -> Iterator[Step]:
         self._visits += 1

@@ -41,7 +41,7 @@ _FEED_QUERY = re.compile(r"(?:\A|[&;])(?:feed=|(?:flav|format|type)=(?:rss|atom|
 # Every browser of the last twenty years begins its user agent so; the rest are the old and the textual ones.
 _BROWSER = re.compile(r"Mozilla/\d\.\d+ \(|Opera[/ ]|E?Links|Lynx|w3m|.*(?:MIDP-|UP\.Browser|Opera Mini)")
 # No browser's user agent holds an address to write or to go to.
-_CONTACT = re.compile(r"https?:|\bwww\.|[\w.]@\w|bot\b|spider|crawl|fetch|\bfeed", re.IGNORECASE)
+_CONTACT = re.compile(r"https?:|\bwww\.|[\w.]@\w|bot\b|spider|crawl|fetch|favicon|\bfeed", re.IGNORECASE)
 
 
 class Line(NamedTuple):

@@ -28,10 +28,10 @@ def run_access_log_import(
     try:
         summary = _with_progress_bar(path, site, url, token, state, console)
     except (ImportProblem, ServiceError) as error:
-        console.print(f"{error}\n{again}", style="red", markup=False)
+        console.print(f"{error}\n{again}", style="red", markup=False, soft_wrap=True)
         return 1
     except OSError as error:
-        console.print(f"{path}: {error.strerror or error}", style="red", markup=False)
+        console.print(f"{path}: {error.strerror or error}", style="red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print(f"Stopped. {again}")
@@ -62,10 +62,11 @@ def _with_progress_bar(
         task = bar.add_task(path.name, total=None)
 
         def on_wait(seconds: float, reason: str) -> None:
-            bar.console.print(f"waiting {seconds:.0f} s: {reason}", style="yellow", markup=False)
+            bar.console.print(
+                f"waiting {seconds:.0f} s: {reason}", style="yellow", markup=False, soft_wrap=True
+            )
 
-        service = Service(url, token, on_wait=on_wait)
-        try:
+        with Service(url, token, on_wait=on_wait) as service:
             return import_access_log(
                 path,
                 site,
@@ -73,12 +74,10 @@ def _with_progress_bar(
                 state=state,
                 on_progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        finally:
-            service.close()
 
 
 def _table(title: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", min_width=len(title) + 4)
     table.add_column("what")
     table.add_column("count", justify="right")
     return table

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,7 +35,8 @@ class ServiceError(AnalyticsError):
 class Service:
     """One service at a base address, over one connection that is kept open.
 
-    `patience` is how many seconds a batch may wait for a service that is away or asks to wait.
+    `patience` is how many seconds a batch may wait for a service that is away or asks to wait. As a
+    context manager it closes its connection.
     """
 
     def __init__(
@@ -48,22 +49,18 @@ class Service:
         on_wait: Callable[[float, str], None] = lambda seconds, reason: None,
     ) -> None:
         """`on_wait` is told how many seconds it waits before a further try, and why. Raises ServiceError."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ServiceError(f"{url!r} is not an address such as http://127.0.0.1:8080")
         self._url = url
-        self._prefix = parts.path.rstrip("/")
+        self._connection, self._prefix = _connection(url)
         self._token = token
         self._patience = patience
         self._sleep = sleep
         self._on_wait = on_wait
-        self._connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            self._connection = http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=TIMEOUT, context=ssl.create_default_context()
-            )
-        else:
-            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
 
     def send(self, events: Sequence[bytes]) -> list[Result]:
         """Have encoded events (at most MAX_EVENTS and MAX_BYTES) stored; one answer an event, in order.
@@ -150,6 +147,22 @@ def find_token(given: str | None, environ: Mapping[str, str], data_dir: Path) ->
         return (data_dir / admin_token.FILE_NAME).read_text("utf-8").strip() or None
     except OSError:
         return None
+
+
+def _connection(url: str) -> tuple[http.client.HTTPConnection, str]:
+    """A connection, not opened yet, to the host of `url`, and the path before the service's own."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ServiceError(f"{url!r} is not an address such as http://127.0.0.1:8080")
+    prefix = parts.path.rstrip("/")
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT), prefix
+    context = ssl.create_default_context()
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context), prefix
 
 
 def _results(content: bytes, count: int) -> list[Result]:
