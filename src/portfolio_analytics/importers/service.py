@@ -153,9 +153,9 @@ def _connection(url: str) -> tuple[http.client.HTTPConnection, str]:
     """A connection, not opened yet, to the host of `url`, and the path before the service's own."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, port = None, None
+        raise ServiceError(f"{url!r} is not an address such as http://127.0.0.1:8080") from None
     if not host or parts.scheme not in ("http", "https"):
         raise ServiceError(f"{url!r} is not an address such as http://127.0.0.1:8080")
     prefix = parts.path.rstrip("/")
