@@ -124,7 +124,7 @@ def legacy_event(record: LogRecord, topic_id: str) -> EventRecord:
     identity = f"{topic_id}/{record.partition}/{record.offset}".encode()
     page = found.page.split("#", 1)[0] or "/"
     return EventRecord(
-        id=uuid.UUID(bytes=blake2b(identity, digest_size=16, person=b"legacy").digest(), version=8),
+        id=_uuid8(blake2b(identity, digest_size=16, person=b"legacy").digest()),
         site=LEGACY_SITE,
         type=found.event_type[:120],
         page=page[:MAX_TEXT],
@@ -152,6 +152,13 @@ def _decode_legacy(record: LogRecord, topic_id: str, problem: str) -> Decoded | 
     if problem_of_range:
         return Rejected(record, "out_of_range", problem_of_range, event)
     return Decoded(event, record.partition, record.offset)
+
+
+def _uuid8(digest: bytes) -> uuid.UUID:
+    """A UUID version 8 (RFC 9562, 5.8) of 122 bits of `digest`; Python 3.11 makes none."""
+    number = int.from_bytes(digest, "big")
+    number = number & ~(0xF << 76) | 0x8 << 76
+    return uuid.UUID(int=number & ~(0x3 << 62) | 0x2 << 62)
 
 
 def _instant_ms(text: str | None) -> int | None:

@@ -86,6 +86,7 @@ def cells(visits: Iterable[Visit], client: Callable[[int], Client], origin: Call
                 cell = sums.get((number, dimension, value))
                 if cell is None:
                     cell = sums[number, dimension, value] = [1, known, 0, 0, 0, 0, 0, 0, 0, 0]
+                cell[KNOWN] |= known
                 if starts:
                     cell[VISITS] += 1
                     cell[BOUNCES] += bounce
@@ -97,6 +98,7 @@ def cells(visits: Iterable[Visit], client: Callable[[int], Client], origin: Call
                 cell = sums.get((number, Dimension.PAGE, page_id))
                 if cell is None:
                     cell = sums[number, Dimension.PAGE, page_id] = [1, known, 0, 0, 0, 0, 0, 0, 0, 0]
+                cell[KNOWN] |= known
                 cell[VISITS] += 1
                 cell[PAGEVIEWS] += use.views
                 cell[EVENTS] += use.events
@@ -108,6 +110,7 @@ def cells(visits: Iterable[Visit], client: Callable[[int], Client], origin: Call
                 cell = sums.get((number, Dimension.EVENT, kind))
                 if cell is None:
                     cell = sums[number, Dimension.EVENT, kind] = [1, known, 0, 0, 0, 0, 0, 0, 0, 0]
+                cell[KNOWN] |= known
                 cell[VISITS] += 1
                 cell[EVENTS] += n
     return sums

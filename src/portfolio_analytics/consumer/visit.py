@@ -256,7 +256,7 @@ def _merge_day(a: VisitDay, b: VisitDay) -> VisitDay:
     )
 
 
-def _event_order(event: VisitEvent) -> tuple[int, int, int, bool, int, int, int, int]:
+def _event_order(event: VisitEvent) -> tuple[int, int, int, bool, int, int, int, bool, int]:
     # Ties between equal times are broken by what the visit takes from its first event, never by arrival.
     return (
         event.site_id,
@@ -266,6 +266,7 @@ def _event_order(event: VisitEvent) -> tuple[int, int, int, bool, int, int, int,
         event.origin_id or 0,
         event.client_id,
         event.visitor,
+        event.known,
         event.page_id,
     )
 
@@ -274,5 +275,12 @@ def _visit_order(visit: Visit) -> tuple[int, int, int]:
     return (visit.site_id, visit.actor, visit.start)
 
 
-def _first_order(visit: Visit) -> tuple[int, bool, int, int, int]:
-    return (visit.start, visit.origin_id is None, visit.origin_id or 0, visit.client_id, visit.visitor)
+def _first_order(visit: Visit) -> tuple[int, bool, int, int, int, bool]:
+    return (
+        visit.start,
+        visit.origin_id is None,
+        visit.origin_id or 0,
+        visit.client_id,
+        visit.visitor,
+        visit.known,
+    )

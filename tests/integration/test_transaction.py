@@ -1,0 +1,291 @@
+"""The transaction against a real PostgreSQL: once, whatever is delivered how often and in which order."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator, Sequence
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from portfolio_analytics.consumer.batch import make_batch
+from portfolio_analytics.consumer.positions import Position, claim
+from portfolio_analytics.consumer.transaction import Outcome, Store
+from portfolio_analytics.consumer.verify import verify
+from portfolio_analytics.shared.errors import Fenced
+from portfolio_analytics.shared.log.protocol import LogRecord
+from portfolio_analytics.shared.record import AttestRecord, EventRecord, encode_record
+from portfolio_analytics.storage.database import connect
+from tests.oracle import assert_exactly_once
+from tests.records import DAY_MS, NOON, event, in_log
+
+TOPIC = "topic"
+MINUTE = 60_000
+
+
+class Consumer:
+    """One owner of partitions, as the worker is, without its loop."""
+
+    def __init__(self, database: str, partitions: Sequence[int] = (0,)) -> None:
+        self.connection = connect(database)
+        self.store = Store(self.connection, TOPIC)
+        self.held = claim(self.connection, TOPIC, partitions, "test")
+
+    def take(self, records: Sequence[LogRecord]) -> Outcome:
+        batch = make_batch(records, TOPIC)
+        outcome = self.store.commit(batch, self.held, NOON)
+        for partition, end in batch.ends.items():
+            self.held[partition] = Position(end, self.held[partition].epoch)
+        return outcome
+
+
+@pytest.fixture
+def consumer(database: str) -> Iterator[Consumer]:
+    found = Consumer(database)
+    yield found
+    found.connection.close()
+
+
+def totals(connection: psycopg.Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT type, sum(n)::int FROM event_totals GROUP BY 1").fetchall())
+
+
+def total_cell(connection: psycopg.Connection, column: str) -> int:
+    row = connection.execute(
+        f"SELECT coalesce(sum({column}), 0)::int FROM rollups WHERE dimension = 0"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_record_delivered_again_is_a_duplicate(consumer: Consumer, database: str) -> None:
+    found = event()
+    first = consumer.take(in_log([found]))
+    second = consumer.take(in_log([found, found], first=1))
+    assert (len(first.counted), first.duplicate) == (1, 0)
+    assert (len(second.counted), second.duplicate) == (0, 2)
+    assert totals(consumer.connection) == {"page_view": 1}
+    assert_exactly_once(database, [found.id])
+
+
+def test_the_same_id_on_two_sites_or_days_is_two_events(consumer: Consumer) -> None:
+    found = uuid.uuid4()
+    consumer.take(
+        in_log([event(id=found), event(id=found, site="b.example"), event(id=found, time=NOON - DAY_MS)])
+    )
+    assert totals(consumer.connection) == {"page_view": 3}
+
+
+def test_of_two_owners_one_commits_and_the_other_is_fenced(consumer: Consumer, database: str) -> None:
+    records = in_log([event() for _ in range(50)])
+    other = Consumer(database)
+    with pytest.raises(Fenced):
+        consumer.take(records)
+    assert len(other.take(records).counted) == 50
+    with pytest.raises(Fenced):
+        consumer.take(records)
+    other.connection.close()
+    assert totals(consumer.connection) == {"page_view": 50}
+
+
+def test_a_batch_that_fails_leaves_nothing(consumer: Consumer, database: str) -> None:
+    consumer.take(in_log([event(type="click")]))
+    # The last step of the transaction fails: the ledger's table is away.
+    consumer.connection.execute("ALTER TABLE ledger RENAME TO ledger_away")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        consumer.take(in_log([event(), event(visitor=2)], first=1))
+    consumer.connection.execute("ALTER TABLE ledger_away RENAME TO ledger")
+    assert totals(consumer.connection) == {"click": 1}
+    assert consumer.connection.execute("SELECT next FROM log_positions").fetchall() == [(1,)]
+    assert len(consumer.take(in_log([event(), event(visitor=2)], first=1)).counted) == 2
+    assert_exactly_once(database, [])
+
+
+def test_visits_of_late_events_merge(consumer: Consumer, database: str) -> None:
+    consumer.take(in_log([event(time=NOON, page="/a"), event(time=NOON + 60 * MINUTE, page="/c")]))
+    assert total_cell(consumer.connection, "visits") == 2
+    consumer.take(in_log([event(time=NOON + 30 * MINUTE, page="/b")], first=2))
+    assert total_cell(consumer.connection, "visits") == 1
+    assert total_cell(consumer.connection, "visitors") == 1
+    assert total_cell(consumer.connection, "bounces") == 0
+    assert total_cell(consumer.connection, "duration_ms") == 60 * MINUTE
+    assert_exactly_once(database, [])
+
+
+def test_a_visit_longer_than_a_day_goes_on(consumer: Consumer, database: str) -> None:
+    """A page that reloads itself for three days is one visit, also when each batch sees one event."""
+    for number in range(3 * 24 * 3):
+        consumer.take(in_log([event(time=NOON + number * 20 * MINUTE)], first=number))
+    assert total_cell(consumer.connection, "visits") == 1
+    assert total_cell(consumer.connection, "visitors") == 4
+    assert_exactly_once(database, [])
+
+
+def test_a_visit_goes_on_past_midnight(consumer: Consumer, database: str) -> None:
+    midnight = (NOON // DAY_MS + 1) * DAY_MS
+    consumer.take(in_log([event(time=midnight - 5 * MINUTE, visitor=1)]))
+    consumer.take(in_log([event(time=midnight + 5 * MINUTE, visitor=2, visitor_before=1)], first=1))
+    consumer.take(in_log([event(time=midnight + 34 * MINUTE, visitor=2)], first=2))
+    assert total_cell(consumer.connection, "visits") == 1
+    # Later that day it is another visit, under the day's own hash.
+    consumer.take(in_log([event(time=midnight + 300 * MINUTE, visitor=2)], first=3))
+    assert total_cell(consumer.connection, "visits") == 2
+    assert consumer.connection.execute("SELECT count(*) FROM visits WHERE visitor = 2").fetchall() == [(1,)]
+    assert_exactly_once(database, [])
+
+
+def test_yesterdays_hash_of_a_stranger_is_not_stored(consumer: Consumer) -> None:
+    midnight = (NOON // DAY_MS + 1) * DAY_MS
+    consumer.take(in_log([event(time=midnight + 5 * MINUTE, visitor=2, visitor_before=77)]))
+    for table, column in (("events", "visitor"), ("events", "actor"), ("visits", "visitor")):
+        rows = consumer.connection.execute(f"SELECT {column} FROM {table}").fetchall()
+        assert rows == [(2,)]
+    assert consumer.connection.execute("SELECT continues FROM visitors WHERE key = 2").fetchall() == [(None,)]
+
+
+def test_a_session_is_a_visit_and_its_visitor_counts_once(consumer: Consumer, database: str) -> None:
+    consumer.take(
+        in_log([event(session="a"), event(session="b", time=NOON + 1), event(session="a", time=NOON + 2)])
+    )
+    assert total_cell(consumer.connection, "visits") == 2
+    assert total_cell(consumer.connection, "visitors") == 1
+    # An earlier event of a session from another address: the visit, and with it the visitor, changes.
+    consumer.take(in_log([event(session="a", visitor=9, time=NOON - 1)], first=3))
+    assert total_cell(consumer.connection, "visitors") == 2
+    assert_exactly_once(database, [])
+
+
+def test_attestations_count_once(consumer: Consumer) -> None:
+    attest = encode_record(AttestRecord(worker="w", sequence=1, accepted={"5": 7}, refused={"5": {"x": 2}}))
+    records = [LogRecord(0, offset, NOON, None, attest) for offset in range(3)]
+    consumer.take(records[:2])
+    consumer.take(records[2:])
+    rows = consumer.connection.execute("SELECT kind, reason, n FROM ledger ORDER BY 1").fetchall()
+    assert rows == [("accepted", "", 7), ("refused", "x", 2)]
+
+
+def test_bad_records_are_kept_with_their_reason(consumer: Consumer, database: str) -> None:
+    good = event()
+    values = [
+        b"{",
+        b"\xff",
+        b"",
+        encode_record(good),
+        b'{"kind":"new"}',
+        encode_record(event(scroll_depth=999)),
+    ]
+    outcome = consumer.take([LogRecord(0, n, NOON, b"k", value) for n, value in enumerate(values)])
+    assert outcome.rejected == {"undecodable": 3, "empty": 1, "out_of_range": 1}
+    rows = consumer.connection.execute("SELECT log_offset, reason FROM bad_rows ORDER BY 1").fetchall()
+    assert rows == [
+        (0, "undecodable"), (1, "undecodable"), (2, "empty"), (4, "undecodable"), (5, "out_of_range"),
+    ]  # fmt: skip
+    assert_exactly_once(database, [good.id])
+
+
+def test_a_record_of_the_original_service_is_read_as_it_is(consumer: Consumer, database: str) -> None:
+    value = (
+        b'{"event_type":"page_view","page":"/home?utm_source=x#top","session_id":"s1","timestamp":'
+        b'"2024-10-04T11:59:00Z","user_agent":"Mozilla/5.0","screen_width":1920,"screen_height":1080}'
+    )
+    records = [LogRecord(0, offset, NOON, None, value) for offset in range(2)]
+    assert len(consumer.take(records).counted) == 2
+    assert consumer.connection.execute("SELECT DISTINCT path FROM pages").fetchall() == [("/home",)]
+    assert total_cell(consumer.connection, "visits") == 1
+    again = consumer.store.replay(make_batch(records, TOPIC), NOON)
+    assert again == 0
+    assert_exactly_once(database, [])
+
+
+def test_replay_mends_a_deleted_row_and_nothing_else(consumer: Consumer, database: str) -> None:
+    records = in_log([event(visitor=n % 5, time=NOON + n * MINUTE) for n in range(60)])
+    consumer.take(records)
+    consumer.connection.execute("DELETE FROM events WHERE log_offset IN (3, 59)")
+    assert not verify(consumer.connection).clean
+    assert consumer.store.replay(make_batch(records, TOPIC), NOON) == 2
+    assert totals(consumer.connection) == {"page_view": 60}
+    assert_exactly_once(database, [])
+
+
+histories = st.lists(
+    st.tuples(
+        st.integers(0, 3),  # visitor
+        st.integers(0, 200),  # quarters of an hour, over two days
+        st.sampled_from(["page_view", "click", "time_spent"]),
+        st.sampled_from(["/", "/a", "/b?utm_source=mail"]),
+        st.sampled_from([None, None, "s1", "s2"]),
+        st.sampled_from([None, "https://www.google.com/", "https://example.org/x"]),
+        st.sampled_from([0, 2]),  # flags
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    # Shrinking through a database takes minutes and seldom tells more than the seed.
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(histories, st.integers(0, 2**32), st.sampled_from(["UTC", "Asia/Kathmandu", "America/New_York"]))
+def test_any_delivery_gives_the_same(
+    database: str, history: list[tuple[int, int, str, str, str | None, str | None, int]], seed: int, zone: str
+) -> None:
+    """Deliver, crash, retry, take over, double, reorder: the oracle holds after each history."""
+    dice = random.Random(seed)
+    site = f"{uuid.uuid4().hex}.example"
+    events = [
+        event(
+            site=site, visitor=visitor, time=NOON + quarter * 15 * MINUTE, type=kind, page=page, session=session,
+            referrer=referrer, flags=flags, duration_ms=1000 if kind == "time_spent" else None,
+        )
+        for visitor, quarter, kind, page, session, referrer, flags in history
+    ]  # fmt: skip
+    with connect(database) as setup:
+        setup.execute("INSERT INTO sites (name, time_zone) VALUES (%s, %s)", [site, zone])
+    _deliver(database, events, dice)
+    with connect(database) as check:
+        n = check.execute(
+            "SELECT count(*) FROM events JOIN sites USING (site_id) WHERE name = %s", [site]
+        ).fetchone()
+        assert n == (len(events),)
+    assert_exactly_once(database, [found.id for found in events])
+
+
+def _deliver(database: str, events: list[EventRecord], dice: random.Random) -> None:
+    """Both partitions get the events in some order, some of them twice, through consumers that come and go."""
+    doubled = [*events, *dice.choices(events, k=dice.randint(0, len(events)))]
+    dice.shuffle(doubled)
+    with connect(database) as connection:
+        first = dict(connection.execute("SELECT partition, coalesce(next, 0) FROM log_positions").fetchall())
+    half = dice.randint(0, len(doubled))
+    logs = [
+        in_log(part, number, first.get(number, 0))
+        for number, part in enumerate((doubled[:half], doubled[half:]))
+    ]
+    consumers = [Consumer(database, (0, 1))]
+    while any(logs):
+        action = dice.random()
+        if action < 0.2:
+            # Another one takes over; the old one does not know yet.
+            consumers.append(Consumer(database, (0, 1)))
+        owner = dice.choice(consumers) if action < 0.4 else consumers[-1]
+        wanted = [log[: dice.randint(0, 6)] for log in logs]
+        records = [record for part in wanted for record in part]
+        if not records:
+            continue
+        try:
+            owner.take(records)
+        except Fenced:
+            assert owner is not consumers[-1]
+        else:
+            assert owner is consumers[-1]
+            for log, part in zip(logs, wanted, strict=True):
+                del log[: len(part)]
+    for found in consumers:
+        found.connection.close()
