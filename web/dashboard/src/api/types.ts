@@ -1,0 +1,72 @@
+/** What the API answers, as far as the dashboard reads it. Times are RFC 3339. */
+
+export interface SiteSummary {
+  name: string;
+  time_zone: string;
+}
+
+export interface Session {
+  name: string;
+  scopes: string[];
+  site: string | null;
+  admin: boolean;
+  sites: SiteSummary[];
+}
+
+export interface Site extends SiteSummary {
+  host_names: string[];
+  excluded_addresses: string[];
+  excluded_paths: string[];
+  aliases: string[];
+  created_at: string;
+  rebuild_wanted: boolean;
+}
+
+export interface Goal {
+  name: string;
+  event_type: string | null;
+  page_pattern: string | null;
+}
+
+export interface PublicLink {
+  name: string;
+  created_at: string;
+}
+
+export interface Token {
+  name: string;
+  scopes: string[];
+  site: string | null;
+  created_at: string;
+  last_used_at: string | null;
+  revoked_at: string | null;
+}
+
+export interface LedgerMinute {
+  minute: string;
+  accepted: number;
+  counted: number;
+  duplicate: number;
+  rejected: Record<string, number>;
+  in_flight: number;
+  refused: Record<string, number>;
+  ignored: Record<string, number>;
+  unattested: number;
+  latency_ms: Latency | null;
+}
+
+export interface Latency {
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+}
+
+export interface Receipt {
+  event_id: string;
+  state: "spooled" | "logged" | "counted" | "duplicate" | "rejected";
+  partition: number | null;
+  offset: number | null;
+  accepted_at: string | null;
+  counted_at: string | null;
+  reason?: string | null;
+}

@@ -1,0 +1,72 @@
+import { createContext } from "preact";
+import { useContext, useEffect, useState } from "preact/hooks";
+import { ApiFailure } from "./client";
+import { ask, type Answer, type Query } from "./query";
+
+export interface Found<T> {
+  /** The last answer; of another question while `busy`. */
+  data: T | null;
+  failure: ApiFailure | null;
+  busy: boolean;
+}
+
+/** A number that grows whenever what is shown should be asked for again. */
+export const RefreshContext = createContext(0);
+
+const MOST_KEPT = 200;
+const answers = new Map<string, Answer>();
+
+/** Forget all answers, as who signs out expects. */
+export const forgetAnswers = () => answers.clear();
+
+/** The answer to `query` (null: no question). What is known is shown at once, and asked for again behind it. */
+export function useQuery(query: Query | null): Found<Answer> {
+  const refresh = useContext(RefreshContext);
+  const key = query && JSON.stringify(query);
+  // While the answer is awaited, that of a question of the same form stands in its place.
+  const form = query && JSON.stringify([query.site_id, query.metrics, query.dimensions]);
+  const found = useFound(
+    key,
+    refresh,
+    async (signal) => {
+      const answer = await ask(query as Query, signal);
+      keep(key as string, answer);
+      return { answer, form };
+    },
+  );
+  const known = key === null ? undefined : answers.get(key);
+  if (known && !found.failure) return { ...found, data: known };
+  return { ...found, data: found.data?.form === form ? found.data.answer : null };
+}
+
+function keep(key: string, answer: Answer): void {
+  answers.delete(key);
+  answers.set(key, answer);
+  const [oldest] = answers.keys();
+  if (answers.size > MOST_KEPT && oldest !== undefined) answers.delete(oldest);
+}
+
+/** What `load` finds, asked for whenever `key` or `refresh` changes; a `key` of null asks for nothing. */
+export function useFound<T>(
+  key: string | null,
+  refresh: number,
+  load: (signal: AbortSignal) => Promise<T>,
+): Found<T> {
+  const [state, setState] = useState<Found<T> & { key: string | null }>({ key, data: null, failure: null, busy: true });
+  useEffect(() => {
+    if (key === null) return undefined;
+    const controller = new AbortController();
+    setState((before) => ({ ...before, busy: true }));
+    load(controller.signal).then(
+      (data) => setState({ key, data, failure: null, busy: false }),
+      (error: unknown) => {
+        if (controller.signal.aborted) return;
+        const failure = error instanceof ApiFailure ? error : new ApiFailure(0, "mistake", String(error));
+        setState((before) => ({ key, data: before.key === key ? before.data : null, failure, busy: false }));
+        if (failure.status === 401) dispatchEvent(new Event("signed-out"));
+      },
+    );
+    return () => controller.abort();
+  }, [key, refresh]);
+  return state;
+}

@@ -1,0 +1,104 @@
+import { useState } from "preact/hooks";
+import { isShared } from "../api/client";
+import type { Session } from "../api/types";
+import { formatCount } from "../format";
+import { applyTheme, storedTheme, THEMES, type Theme } from "../theme";
+import { Icon, type IconName } from "../ui/icon";
+import { formatView, useNavigation, type PageName } from "../view";
+
+const THEME_ICONS: Record<Theme, IconName> = { auto: "auto", light: "sun", dark: "moon" };
+const THEME_LABELS: Record<Theme, string> = { auto: "as the system", light: "light", dark: "dark" };
+
+interface Props {
+  session: Session;
+  site: string;
+  visitors: number | null;
+  onSignOut: () => void;
+  onHelp: () => void;
+}
+
+/** Which site, who is there now, and the ways to the other views. */
+export function TopBar({ session, site, visitors, onSignOut, onHelp }: Props) {
+  const { view, go } = useNavigation();
+  const [theme, setTheme] = useState(storedTheme());
+  const pages: [PageName, string][] = [
+    ["overview", "Overview"],
+    ["live", "Live"],
+  ];
+  if (!isShared && session.site === null) pages.push(["proof", "Proof"]);
+  if (session.admin) pages.push(["settings", "Settings"]);
+  const nextTheme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] as Theme;
+  return (
+    <header class="top-bar">
+      <span class="brand" aria-hidden="true">
+        <Icon name="brand" />
+      </span>
+      {session.sites.length > 1 ? (
+        <label class="site-switcher">
+          <span class="hidden">Site</span>
+          <select class="field" value={site} onChange={(event) => go({ site: event.currentTarget.value, filters: [], details: null })}>
+            {session.sites.map(({ name }) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      ) : (
+        <h1 class="site-name">{site}</h1>
+      )}
+      {session.sites.length > 1 && <h1 class="hidden">{site}</h1>}
+      <a
+        class={`now ${visitors ? "someone" : ""}`}
+        href={formatView({ ...view, page: "live" })}
+        onClick={(event) => {
+          event.preventDefault();
+          go({ page: "live" });
+        }}
+      >
+        <span class="dot" aria-hidden="true" />
+        <span>
+          <strong>{visitors === null ? "–" : formatCount(visitors)}</strong> <span class="soft">{visitors === 1 ? "visitor" : "visitors"} now</span>
+        </span>
+      </a>
+      <nav aria-label="Views">
+        {pages.map(([page, label]) => (
+          <a
+            key={page}
+            href={formatView({ ...view, page, details: null })}
+            aria-current={view.page === page ? "page" : undefined}
+            onClick={(event) => {
+              if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+              event.preventDefault();
+              go({ page, details: null });
+            }}
+          >
+            {label}
+          </a>
+        ))}
+      </nav>
+      <div class="bar-end">
+        <button type="button" class="button bare wide-only" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={onHelp}>
+          <Icon name="keyboard" />
+        </button>
+        <button
+          type="button"
+          class="button bare"
+          aria-label={`Theme: ${THEME_LABELS[theme]}. Change to ${THEME_LABELS[nextTheme]}`}
+          title={`Theme: ${THEME_LABELS[theme]}`}
+          onClick={() => {
+            applyTheme(nextTheme);
+            setTheme(nextTheme);
+          }}
+        >
+          <Icon name={THEME_ICONS[theme]} />
+        </button>
+        {!isShared && (
+          <button type="button" class="button bare" aria-label="Sign out" title={`Sign out ${session.name}`} onClick={onSignOut}>
+            <Icon name="out" />
+          </button>
+        )}
+      </div>
+    </header>
+  );
+}

@@ -1,0 +1,50 @@
+import { about, type Scope } from "../api/query";
+import { useQuery } from "../api/use-query";
+import { formatMetric } from "../format";
+import { METRIC_LABELS, type Metric } from "../metric";
+import { daysOf, todayIn, type Span } from "../period";
+import { Notice } from "../ui/notice";
+import { useNavigation } from "../view";
+import { Change } from "./change";
+import { comparisons } from "./comparison";
+import { headline } from "./figures";
+
+interface Props {
+  scope: Scope;
+  span: Span | null;
+  then: Span | null;
+  zone: string;
+  now: number;
+}
+
+/** The headline figures with their change; each chooses what the chart shows. */
+export function Headline({ scope, span, then, zone, now }: Props) {
+  const { view, go } = useNavigation();
+  const metrics = headline(scope.filters);
+  const compared = comparisons(span, then, zone, todayIn(zone, now), now);
+  const { data, failure, busy } = useQuery({ ...about(scope), metrics, ...(compared ? { include: { comparisons: compared } } : {}) });
+  if (failure) return <Notice failure={failure} />;
+  const row = data?.results[0];
+  const warning = data?.meta.metric_warnings?.["visitors"];
+  return (
+    <div class="figures" aria-busy={busy && !data} role="group" aria-label="Headline figures: choose one for the chart">
+      {metrics.map((metric, index) => (
+        <button key={metric} type="button" class="figure" aria-pressed={chosen(view.metric, metrics) === metric} onClick={() => go({ metric })}>
+          <span class="figure-name">
+            {METRIC_LABELS[metric]}
+            {metric === "visitors" && warning && span && daysOf(span) > 1 && (
+              <span class="hint" title={warning.warning} aria-hidden="true">
+                *
+              </span>
+            )}
+          </span>
+          <strong class={data ? "" : "skeleton"}>{data ? formatMetric(metric, row?.metrics[index], true) : "0000"}</strong>
+          {then && data && <Change metric={metric} value={row?.comparison?.change[index]} />}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** The metric of the chart: the one asked for, unless filters have taken it away. */
+export const chosen = (asked: Metric, metrics: Metric[]): Metric => (metrics.includes(asked) ? asked : "visitors");
