@@ -50,6 +50,7 @@ CREATE TABLE events (
     event_id uuid NOT NULL,
     time timestamptz NOT NULL,
     accepted_at timestamptz NOT NULL,
+    counted_at timestamptz DEFAULT now(),   -- the transaction that stored it
     actor bigint NOT NULL,      -- whose visit it belongs to: hash of the session, else the visitor
     visitor bigint NOT NULL,
     page_id bigint NOT NULL,
@@ -99,8 +100,10 @@ CREATE TABLE visits (
 ) PARTITION BY RANGE (day);
 
 CREATE INDEX visits_site_visitor ON visits (site_id, visitor);
-CREATE INDEX visits_site_start ON visits (site_id, start_time);
-CREATE INDEX visits_site_known ON visits (site_id, start_time) WHERE known;
+-- A period's visits are those that start before its end, which leaves out younger partitions, and end after its
+-- start, which this index finds in the older ones.
+CREATE INDEX visits_site_end ON visits (site_id, end_time);
+CREATE INDEX visits_site_known ON visits (site_id, end_time) WHERE known;
 
 -- One row a visitor (or session): what two consumers lock before they touch the same person's visits.
 -- `continues` is the hash of the day before when a visit went on past midnight UTC; `long_since` the UTC day
