@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import datetime
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -113,6 +114,7 @@ def time_unit(period: Period) -> str:
     return "week" if days <= 364.05 else "month"
 
 
+@lru_cache(maxsize=64)
 def cut(period: Period, unit: str, field: str = "dimensions") -> Buckets:
     """`period` in buckets of `unit`. Raises ApiError 400 when there would be too many."""
     length = {"minute": MINUTE, "hour": HOUR}.get(unit, DAY)
@@ -181,11 +183,11 @@ def _calendar_buckets(period: Period, unit: str) -> Buckets:
 def _clock_buckets(period: Period, unit: str) -> Buckets:
     """Hours and minutes of the local clock; an hour that comes twice is two buckets."""
     zone = ZoneInfo(period.zone)
-    step = MINUTE if unit == "minute" else QUARTER
+    step = MINUTE if unit == "minute" else HOUR
     starts: list[datetime.datetime] = []
     labels: list[str] = []
     before: tuple[datetime.datetime, datetime.timedelta | None] | None = None
-    instant = _floor(period.start, step)
+    instant = _floor(period.start, min(step, QUARTER))
     while instant < period.end:
         local = instant.astimezone(zone)
         clock = (
@@ -196,7 +198,9 @@ def _clock_buckets(period: Period, unit: str) -> Buckets:
             starts.append(max(instant, period.start))
             labels.append(_clock_label(clock, local))
             before = here
-        instant += step
+        # Clocks change on quarters of an hour; where none is near, a whole hour is one bucket.
+        even = local.minute == 0 and (instant + HOUR).astimezone(zone).utcoffset() == local.utcoffset()
+        instant += step if even or unit == "minute" else QUARTER
     days = tuple(local_date(period.zone, start) for start in starts)
     return Buckets(unit, tuple(labels), tuple(starts), days)
 

@@ -1,0 +1,250 @@
+"""The engine and the model in plain Python agree on whatever hypothesis draws."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from psycopg_pool import AsyncConnectionPool
+
+from portfolio_analytics.shared.http import ApiError
+from portfolio_analytics.shared.record import VISITOR_KNOWN, EventRecord
+from portfolio_analytics.stats import query as q
+from portfolio_analytics.stats.engine import Engine
+from portfolio_analytics.stats.metric import METRICS
+from portfolio_analytics.stats.reader import Reader
+from tests.integration.reference_model import Goal, Model
+from tests.integration.stats_history import Feeder, Site, at, flatten, record
+
+EXAMPLES = int(os.environ.get("QUERY_EXAMPLES", "120"))
+
+GOALS = (
+    Goal("Signup", "signup", None),
+    Goal("Signup again", "signup", None),
+    Goal("Visit /blog", None, "/blog*"),
+    Goal("Odd", None, "/100%_*"),
+)
+EVENT_GOALS = GOALS[:2]
+# Zone, and around which midnights events lie: on and off changes of the clocks.
+PLACES = (
+    ("UTC", "2026-03-01T00:00:00+00:00"),
+    ("Asia/Kolkata", "2026-03-02T00:00:00+05:30"),
+    ("Asia/Kathmandu", "2026-03-01T00:00:00+05:45"),
+    ("America/New_York", "2026-03-08T00:00:00-05:00"),
+    ("America/New_York", "2026-11-01T00:00:00-04:00"),
+    ("Australia/Lord_Howe", "2026-04-05T00:00:00+11:00"),
+)
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/120.0.0.0 Safari/537.36"
+)
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0"
+PAGES = (
+    "/",
+    "/blog",
+    "/blog/Long_Post",
+    "/100%_sure",
+    "/?utm_source=news&utm_medium=email",
+    "/blog?ref=Friend",
+)
+TYPES = ("page_view", "page_view", "page_view", "click", "time_spent", "signup")
+
+MINUTE = 60_000
+OFFSETS = (
+    0,
+    1,
+    20_000,
+    MINUTE,
+    10 * MINUTE,
+    29 * MINUTE,
+    30 * MINUTE,
+    30 * MINUTE + 1,
+    45 * MINUTE,
+    61 * MINUTE,
+)
+PAUSES = st.sampled_from((*OFFSETS, 5 * 60 * MINUTE, 23 * 60 * MINUTE))
+_names = itertools.count()
+
+
+@st.composite
+def histories(draw: st.DrawFn, name: str, midnight: int) -> list[EventRecord]:
+    """Runs of events of a few people, near the midnights of a few days."""
+    records = []
+    for person in range(1, draw(st.integers(1, 4)) + 1):
+        time = midnight + draw(st.integers(-2, 3)) * 24 * 60 * MINUTE - draw(PAUSES)
+        known = draw(st.sampled_from((0, 0, VISITOR_KNOWN)))
+        for _ in range(draw(st.integers(1, 7))):
+            time += draw(PAUSES)
+            kind = draw(st.sampled_from(TYPES))
+            records.append(
+                record(
+                    name,
+                    time,
+                    type=kind,
+                    page=draw(st.sampled_from(PAGES)),
+                    visitor=person,
+                    flags=known,
+                    session=draw(st.sampled_from((None, None, "s1"))),
+                    host=draw(st.sampled_from((None, "Other.example"))),
+                    user_agent=draw(st.sampled_from((None, CHROME, FIREFOX))),
+                    screen_width=draw(st.sampled_from((None, 400, 2000))),
+                    country=draw(st.sampled_from((None, "DE", "IN"))),
+                    city=draw(st.sampled_from((None, "Berlin"))),
+                    referrer=draw(st.sampled_from((None, "https://www.google.com/", "https://a.example/x"))),
+                    duration_ms=draw(st.sampled_from((None, 0, 1500, 40_000))),
+                    scroll_depth=draw(st.sampled_from((None, None, 0, 30, 100))),
+                    props=draw(
+                        st.sampled_from((None, {"plan": "Pro"}, {"plan": "free", "n": 3, "ok": True}))
+                    ),
+                )
+            )
+    return records
+
+
+GROUPS = (
+    "event:page", "event:name", "event:hostname", "event:goal", "event:props:plan", "event:props:n",
+    "visit:source", "visit:channel", "visit:referrer", "visit:utm_source", "visit:utm_medium",
+    "visit:utm_campaign", "visit:country", "visit:city", "visit:device", "visit:browser", "visit:browser_version", "visit:os",
+    "visit:os_version", "visit:screen", "visit:entry_page", "visit:exit_page",
+)  # fmt: skip
+TIMES = ("time", "time:hour", "time:day", "time:week", "time:month")
+VALUES = {
+    "event:page": ("/", "/blog", "/blog/Long_Post", "/100%_sure", "/nowhere"),
+    "event:name": ("page_view", "signup", "click"),
+    "event:hostname": ("Other.example", "nobody"),
+    "event:goal": ("Signup", "Visit /blog", "Odd"),
+    "event:props:plan": ("Pro", "free", ""),
+    "event:props:n": ("3",),
+    "visit:source": ("Google", "Direct / None", "news", "a.example"),
+    "visit:channel": ("Direct", "Email", "Organic Search"),
+    "visit:country": ("DE", "IN", ""),
+    "visit:browser": ("Chrome", "Firefox", ""),
+    "visit:entry_page": ("/", "/blog", ""),
+    "visit:exit_page": ("/", "/blog/Long_Post"),
+    "visit:utm_source": ("news", ""),
+}
+PATTERNS = ("^/b", "o", "^$", "G|P", "[0-9]")
+
+
+@st.composite
+def leaves(draw: st.DrawFn) -> q.Leaf:
+    name = draw(st.sampled_from(tuple(VALUES)))
+    operator = draw(st.sampled_from(("is", "is", "contains", "matches")))
+    if name == "event:goal":
+        operator = "is"
+    if operator == "matches":
+        values = tuple(draw(st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2)))
+    else:
+        values = tuple(draw(st.lists(st.sampled_from(VALUES[name]), min_size=1, max_size=2)))
+        if operator == "contains":
+            values = tuple(value[1:3] for value in values)
+    return q.Leaf(operator, name, values, draw(st.booleans()) or operator == "is")
+
+
+def trees(children: st.SearchStrategy[q.Filter]) -> st.SearchStrategy[q.Filter]:
+    several = st.lists(children, min_size=1, max_size=2).map(tuple)
+    return st.one_of(several.map(q.All), several.map(q.AnyOf), children.map(q.Not))
+
+
+plain = st.recursive(leaves(), trees, max_leaves=3)
+filters = st.recursive(st.one_of(leaves(), leaves(), plain.map(q.Done)), trees, max_leaves=3)
+metrics = st.lists(st.sampled_from(tuple(METRICS)), min_size=1, max_size=5, unique=True).map(tuple)
+
+
+@st.composite
+def queries(draw: st.DrawFn, name: str, middle: date) -> q.Query:
+    groups = draw(st.lists(st.sampled_from(GROUPS), max_size=2, unique=True))
+    time = draw(st.sampled_from((None, None, *TIMES)))
+    dimensions = [*groups, time] if time else groups
+    kind = draw(st.sampled_from(("days", "days", "days", "times", "all")))
+    first = middle + timedelta(days=draw(st.integers(-3, 2)))
+    wanted = q.DateRange("all")
+    if kind == "days":
+        wanted = q.DateRange(None, first, first + timedelta(days=draw(st.sampled_from((0, 0, 1, 2, 6, 40)))))
+    if kind == "times":
+        start = datetime(first.year, first.month, first.day, tzinfo=UTC) + timedelta(
+            milliseconds=draw(st.sampled_from((0, *OFFSETS)))
+        )
+        wanted = q.DateRange(None, start, start + timedelta(minutes=draw(st.sampled_from((7, 60, 1500)))))
+    if kind == "times" and draw(st.booleans()):
+        dimensions = [*groups, "time:minute"]
+    tree = q.All(tuple(draw(st.lists(filters, max_size=2))))
+    if len(groups) == 1 and draw(st.booleans()) and groups[0] in VALUES:
+        tree = q.All((q.Leaf("is", groups[0], (VALUES[groups[0]][0],)),))
+    query = q.Query(name, draw(metrics), wanted, tuple(dimensions), tree)
+    return q.Query(name, _fitting(query), wanted, tuple(dimensions), tree)
+
+
+def _fitting(query: q.Query) -> tuple[str, ...]:
+    """The metrics that go with the rest of the query; at least one always does."""
+    kept = []
+    for metric in query.metrics:
+        try:
+            q.check(q.Query(query.site, (metric,), query.date_range, query.dimensions, query.filters))
+        except ApiError:
+            continue
+        kept.append(metric)
+    return tuple(kept) or ("visitors",)
+
+
+@pytest.fixture
+def feeder(database: str) -> Iterator[Feeder]:
+    feeder = Feeder(database)
+    yield feeder
+    feeder.close()
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def engine(database: str, runner: asyncio.Runner) -> Iterator[Engine]:
+    pool = AsyncConnectionPool(database, min_size=1, max_size=2, open=False)
+    runner.run(pool.open())
+    yield Engine(Reader(pool), lambda: datetime(2026, 11, 20, tzinfo=UTC))
+    runner.run(pool.close())
+
+
+def test_engine_and_model_agree(feeder: Feeder, engine: Engine, runner: asyncio.Runner) -> None:
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        print_blob=True,
+    )
+    @given(st.data())
+    def agree(data: st.DataObject) -> None:
+        zone, midnight = data.draw(st.sampled_from(PLACES))
+        goals = data.draw(st.sampled_from((GOALS, GOALS, EVENT_GOALS)))
+        site = Site(f"site{next(_names)}.example", zone, goals)
+        records = data.draw(histories(site.name, at(midnight)))
+        doubled = data.draw(st.permutations([*records, *records[::2]]))
+        feeder.add_site(site)
+        cut = data.draw(st.integers(0, len(doubled)))
+        events = flatten((feeder.feed(doubled[:cut], 0), feeder.feed(doubled[cut:], 1)))
+        model = Model(events, zone, goals)
+        stored = runner.run(engine.site(site.name))
+        assert stored is not None
+        for _ in range(6):
+            query = data.draw(queries(site.name, datetime.fromisoformat(midnight).date()))
+            if not goals[2:] and any(leaf.dimension == "event:goal" for leaf in q.leaves(query.filters)):
+                continue
+            note(f"goals {goals}")
+            for event in sorted(events, key=lambda e: e.time):
+                note(f"{event}")
+            answer = runner.run(engine.answer(query, stored))
+            unit = answer.buckets.unit if answer.buckets else None
+            expected = model.answer(query, answer.period.start, answer.period.end, unit)
+            found = [(tuple(result.dimensions), tuple(result.metrics)) for result in answer.results]
+            assert found == expected, answer.from_rows
+
+    agree()
