@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from portfolio_analytics.consumer.batch import make_batch
+from portfolio_analytics.consumer.erase import erase, subject_events
 from portfolio_analytics.consumer.positions import Position, claim
 from portfolio_analytics.consumer.transaction import Outcome, Store
 from portfolio_analytics.consumer.verify import verify
@@ -289,3 +290,28 @@ def _deliver(database: str, events: list[EventRecord], dice: random.Random) -> N
                 del log[: len(part)]
     for found in consumers:
         found.connection.close()
+
+
+def test_what_was_erased_stays_erased(consumer: Consumer, database: str) -> None:
+    midnight = (NOON // DAY_MS + 1) * DAY_MS
+    kept = [event(visitor=5, time=midnight - n * MINUTE) for n in range(9)]
+    gone = [
+        *(event(visitor=1, time=midnight - n * MINUTE) for n in range(1, 9)),
+        event(visitor=2, visitor_before=1, time=midnight + 5 * MINUTE),
+        event(visitor=2, time=midnight + 20 * MINUTE),
+        event(visitor=1, session="s", time=midnight - MINUTE),
+    ]
+    records = in_log([*kept, *gone])
+    consumer.take(records)
+    site_id = consumer.connection.execute("SELECT site_id FROM sites").fetchall()[0][0]
+    assert len(list(subject_events(consumer.connection, site_id, [1]))) == len(gone)
+    assert erase(consumer.store, site_id, [1]) == len(gone)
+    assert list(subject_events(consumer.connection, site_id, [1])) == []
+    assert totals(consumer.connection) == {"page_view": len(kept)}
+    assert consumer.store.replay(make_batch(records, TOPIC), NOON) == 0
+    outcome = consumer.take(in_log(gone, first=len(records)))
+    assert outcome.rejected == {"erased": len(gone)}
+    assert_exactly_once(database, [found.id for found in kept])
+    # Who comes back later is counted again.
+    later = event(visitor=1, time=4_000_000_000_000)
+    assert len(consumer.take(in_log([later], first=100)).counted) == 1

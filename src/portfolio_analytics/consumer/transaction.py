@@ -122,22 +122,28 @@ class Store:
             return 0
         self._prepare(items)
         with self.connection.transaction(), self.connection.cursor() as cursor:
-            sites, items, _ = self._admitted(cursor, items)
-            locks = visit_store.lock_keys(cursor, _keys(items))
-            _continue_visits(cursor, items, locks)
-            fresh, _ = _insert_events(cursor, items)
+            sites, locks, items, _ = self._admitted(cursor, items)
+            fresh, _ = _insert_events(cursor, items) if items else ([], [])
             if fresh:
                 times = [item.event.time for item in fresh]
                 actors = {(item.site_id, item.actor) for item in fresh}
                 self._recount(cursor, actors, Window(min(times), max(times)), sites, locks)
         return len(fresh)
 
+    def lock(self, cursor: psycopg.Cursor[Any], keys: set[Key]) -> dict[Key, Lock]:
+        """Lock visitors and actors until the caller's transaction ends; their sites' state with them."""
+        lock_sites(cursor, {site_id for site_id, _ in keys})
+        return visit_store.lock_keys(cursor, keys)
+
     def recount(self, actors: set[Key], span: Window) -> int:
         """Make the visits of `actors` that touch `span` anew from their rows; how many visits changed."""
         with self.connection.transaction(), self.connection.cursor() as cursor:
-            sites = lock_sites(cursor, {site_id for site_id, _ in actors})
-            locks = visit_store.lock_keys(cursor, actors)
-            return self._recount(cursor, actors, span, sites, locks)
+            return self.recount_within(cursor, actors, span)
+
+    def recount_within(self, cursor: psycopg.Cursor[Any], actors: set[Key], span: Window) -> int:
+        """`recount` within the caller's transaction."""
+        sites = lock_sites(cursor, {site_id for site_id, _ in actors})
+        return self._recount(cursor, actors, span, sites, visit_store.lock_keys(cursor, actors))
 
     def note_latencies(self, counted: Sequence[int], visible_ms: int) -> None:
         """Remember how long events took from acceptance to a commit at `visible_ms`; stored next time."""
@@ -186,44 +192,46 @@ class Store:
         cursor: psycopg.Cursor[Any],
         items: list[Item],
         rejected: list[Rejected],
-        batch: Batch | None,
+        batch: Batch,
     ) -> Outcome:
-        slot = min(batch.ends) if batch else 0
-        sites, items, turned_away = self._admitted(cursor, items)
+        slot = min(batch.ends)
+        sites, locks, items, turned_away = self._admitted(cursor, items)
         rejected = [*rejected, *turned_away]
         fresh: list[Item] = []
         duplicates: list[Item] = []
         if items:
-            locks = visit_store.lock_keys(cursor, _keys(items))
-            _continue_visits(cursor, items, locks)
             fresh, duplicates = _insert_events(cursor, items)
             self._count_visits(cursor, fresh, sites, locks, slot)
             rollup_store.add_totals(cursor, _totals(fresh, sites), slot)
-        if batch is not None:
-            entries = ledger.take_attestations(cursor, (attested.attest for attested in batch.attested))
-            entries.update(_entries(fresh, "counted"))
-            entries.update(_entries(duplicates, "duplicate"))
-            for reject in rejected:
-                entries[_ledger_key(reject)] += 1
-            ledger.add_entries(cursor, entries, slot)
-            self._add_latencies(cursor, slot)
-            add_bad_rows(cursor, rejected, self.topic_id)
+        entries = ledger.take_attestations(cursor, (attested.attest for attested in batch.attested))
+        entries.update(_entries(fresh, "counted"))
+        entries.update(_entries(duplicates, "duplicate"))
+        for reject in rejected:
+            entries[_ledger_key(reject)] += 1
+        ledger.add_entries(cursor, entries, slot)
+        self._add_latencies(cursor, slot)
+        add_bad_rows(cursor, rejected, self.topic_id)
         return Outcome(
             [item.event.at for item in fresh], len(duplicates), Counter(reject.reason for reject in rejected)
         )
 
     def _admitted(
         self, cursor: psycopg.Cursor[Any], items: list[Item]
-    ) -> tuple[dict[int, Site], list[Item], list[Rejected]]:
-        """Lock the sites, and turn away what belongs to none of them or was erased."""
+    ) -> tuple[dict[int, Site], dict[Key, Lock], list[Item], list[Rejected]]:
+        """Lock the sites and whom the events are of, turn away what is not to be counted, and give what goes
+        on past midnight to yesterday's visitor."""
         if not items:
-            return {}, [], []
+            return {}, {}, [], []
         wanted = {item.site_id for item in items}
         sites = lock_sites(cursor, wanted)
         if len(sites) < len(wanted):
             # A reset gave a site another number after it was looked up: the next try finds it.
             raise StorageUnavailable("A site was reset a moment ago.")
-        return sites, *_admit(cursor, items, sites)
+        locks = visit_store.lock_keys(cursor, _keys(items))
+        # Only now: an erasure writes its entry before it asks for these locks.
+        kept, turned_away = _admit(cursor, items, sites)
+        _continue_visits(cursor, kept, locks)
+        return sites, locks, kept, turned_away
 
     def _add_latencies(self, cursor: psycopg.Cursor[Any], slot: int) -> None:
         latencies, self._latencies = self._latencies, Counter()
@@ -427,7 +435,7 @@ def _continue_visits(cursor: psycopg.Cursor[Any], items: list[Item], locks: dict
     known = {key: lock.continues for key, lock in locks.items() if lock.continues is not None}
     olders = {(i.site_id, i.event.visitor_before) for i in items if i.event.visitor_before is not None}
     olders |= {(key[0], older) for key, older in known.items()}
-    if not olders:
+    if not olders or not items:
         return
     missing = {key for key in olders if key not in locks}
     if missing:
