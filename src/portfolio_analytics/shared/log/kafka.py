@@ -17,9 +17,9 @@ __all__ = ["KafkaReader", "KafkaSettings", "KafkaWriter", "TopicFacts", "describ
 def describe_topic(settings: KafkaSettings, timeout: float = 5.0) -> TopicFacts:
     """The topic as it is now; blocks up to `timeout` seconds. Raises LogUnavailable."""
     faults = KafkaFaults(settings)
-    topic = KafkaTopic(settings, faults.note)
     try:
+        topic = KafkaTopic(settings, faults)
+        topic.connect(timeout)
         return topic.describe(timeout)
     except (KafkaException, TimeoutError) as error:
-        topic.serve()
         raise LogUnavailable(faults.sentence(error if isinstance(error, KafkaException) else None)) from None

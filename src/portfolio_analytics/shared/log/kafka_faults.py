@@ -6,13 +6,17 @@ import socket
 import ssl
 import time
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain, RecordTooLarge
 from portfolio_analytics.shared.log import kafka_codes
 from portfolio_analytics.shared.log.kafka_settings import KafkaSettings
 
 REMEMBERED_SECONDS = 20.0
+SLICE_SECONDS = 0.4
+
+Client = Producer | Consumer | AdminClient
 
 
 def delivery_error(error: KafkaError) -> LogError:
@@ -49,6 +53,32 @@ class KafkaFaults:
         when, text = self._reports.get(code, (float("-inf"), ""))
         return text if time.monotonic() - when < REMEMBERED_SECONDS else None
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether Kafka answered in a way that waiting does not change."""
+        refused = self.reported(kafka_codes.AUTHENTICATION) or self.reported(kafka_codes.SSL)
+        return refused is not None or self._tls_unknown
+
+    @property
+    def _tls_unknown(self) -> bool:
+        said = self.reported(kafka_codes.TRANSPORT) or ""
+        return self._settings.tls and "PLAINTEXT broker listener" in said
+
+    def wait_for_brokers(self, client: Client, timeout: float, *, serve: bool = True) -> None:
+        """Return as soon as a broker answers; raises KafkaException after `timeout` seconds, or at once
+        when waiting is of no use. `serve`: take the client's reports here, since no one else does.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                client.list_topics(timeout=min(SLICE_SECONDS, timeout))
+                return
+            except KafkaException:
+                if serve:
+                    client.poll(0)
+                if self.hopeless or time.monotonic() >= end:
+                    raise
+
     def sentence(self, error: KafkaException | None = None) -> str:
         """Why Kafka is away, most telling reason first; without secrets. May take up to 2 s under TLS."""
         brokers = self._settings.brokers
@@ -60,7 +90,7 @@ class KafkaFaults:
             return f"the TLS connection to Kafka fails: {examine_certificate(self._settings)}"
         if text := self.reported(kafka_codes.RESOLVE):
             return f"the name of a Kafka broker cannot be resolved: {brokers}"
-        if self._settings.tls and "PLAINTEXT broker listener" in (self.reported(kafka_codes.TRANSPORT) or ""):
+        if self._tls_unknown:
             return f"Kafka does not speak TLS at {brokers}"
         if (
             self.reported(kafka_codes.TRANSPORT)

@@ -21,6 +21,7 @@ from portfolio_analytics.shared.log.kafka_topic import KafkaTopic
 from portfolio_analytics.shared.log.protocol import LogRecord, Positions, Watermarks
 
 ANSWER_SECONDS = 2.0
+OPEN_SECONDS = 3.0
 RECHECK_SECONDS = 0.5
 SLICE_SECONDS = 0.1
 
@@ -74,14 +75,13 @@ class KafkaReader:
         except KafkaException as error:
             raise LogUnavailable(f"the Kafka settings cannot be used: {error.args[0].str()}") from None
         try:
-            consumer.list_topics(timeout=ANSWER_SECONDS)
-            topic = KafkaTopic(self._settings)
+            topic = KafkaTopic(self._settings, self._faults)
+            topic.connect(OPEN_SECONDS)
             self.topic_id = topic.ensure(timeout=5.0).topic_id
         except (KafkaException, TimeoutError) as error:
-            consumer.poll(0)  # this is when librdkafka reports why
-            sentence = self._faults.sentence(error if isinstance(error, KafkaException) else None)
             consumer.close()
-            raise LogUnavailable(sentence) from None
+            cause = error if isinstance(error, KafkaException) else None
+            raise LogUnavailable(self._faults.sentence(cause)) from None
         except LogUnavailable:
             consumer.close()
             raise

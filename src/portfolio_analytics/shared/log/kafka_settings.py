@@ -53,6 +53,8 @@ def client_settings(
         "socket.nagle.disable": True,
         "socket.keepalive.enable": True,
         "logger": LOGGER,
+        # Each lost connection is a line of its own to librdkafka; what it means for us is said once, by us.
+        "log_level": 2,
     }
     if settings.security.startswith("SASL"):
         common["sasl.mechanism"] = settings.sasl_mechanism

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from portfolio_analytics.shared.errors import LogUnavailable
 from portfolio_analytics.shared.log import kafka_codes
+from portfolio_analytics.shared.log.kafka_faults import KafkaFaults
 from portfolio_analytics.shared.log.kafka_settings import KafkaSettings, client_settings
 
 NO_ID = base64.urlsafe_b64encode(bytes(16)).decode().rstrip("=")
@@ -46,14 +46,18 @@ class TopicMissing(LogUnavailable):
 class KafkaTopic:
     """The topic of `settings`, seen through an admin client. All methods block, `timeout` is in seconds."""
 
-    def __init__(self, settings: KafkaSettings, on_error: Callable[[KafkaError], None] | None = None) -> None:
+    def __init__(self, settings: KafkaSettings, faults: KafkaFaults | None = None) -> None:
         self._settings = settings
-        config: dict[str, Any] = client_settings(settings, on_error)
+        self._faults = faults or KafkaFaults(settings)
+        config: dict[str, Any] = client_settings(settings, self._faults.note)
         self._admin = AdminClient(config)
 
-    def serve(self) -> None:
-        """Let librdkafka report what went wrong, to `on_error`."""
-        self._admin.poll(0)
+    def connect(self, timeout: float) -> None:
+        """Return when a broker answers. Raises LogUnavailable that says why none does."""
+        try:
+            self._faults.wait_for_brokers(self._admin, timeout)
+        except KafkaException as error:
+            raise LogUnavailable(self._faults.sentence(error)) from None
 
     def identify(self, timeout: float) -> str:
         """The topic's id, another one when it was deleted and made again.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain
+from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain, RecordTooLarge
 from portfolio_analytics.shared.log import kafka_codes
 from portfolio_analytics.shared.log.kafka_faults import KafkaFaults, delivery_error
 from portfolio_analytics.shared.log.kafka_settings import KafkaSettings, producer_settings
@@ -23,25 +24,11 @@ from portfolio_analytics.shared.log.protocol import Appended
 BUSY_PAUSE = 0.001
 IDLE_PAUSE = 0.1
 HEALTH_SECONDS = 1.0
+FAILURE_SECONDS = 5.0
 ANSWER_SECONDS = 1.5
 OPEN_SECONDS = 3.0
 
 Result = Appended | BaseException
-
-
-class _Acknowledgement(asyncio.Future[Appended]):
-    """A future that librdkafka calls when the record is acknowledged: no closure for each event."""
-
-    def __call__(self, error: KafkaError | None, message: Message) -> None:
-        if self.done():
-            return
-        partition, offset = message.partition(), message.offset()
-        if error is None and partition is not None and offset is not None:
-            self.set_result(Appended(partition, offset))
-        else:
-            self.set_exception(
-                LogUncertain("Kafka gave no offset") if error is None else delivery_error(error)
-            )
 
 
 class _Batch:
@@ -59,25 +46,6 @@ class _Batch:
         self.missing -= 1
         if not self.missing and not self.future.done():
             self.future.set_result(self.results)
-
-
-class _Place:
-    """One record of a batch, called when it is acknowledged."""
-
-    __slots__ = ("batch", "place")
-
-    def __init__(self, batch: _Batch, place: int) -> None:
-        self.batch = batch
-        self.place = place
-
-    def __call__(self, error: KafkaError | None, message: Message) -> None:
-        partition, offset = message.partition(), message.offset()
-        if error is None and partition is not None and offset is not None:
-            self.batch.settle(self.place, Appended(partition, offset))
-        else:
-            self.batch.settle(
-                self.place, LogUncertain("Kafka gave no offset") if error is None else delivery_error(error)
-            )
 
 
 class KafkaWriter:
@@ -101,10 +69,12 @@ class KafkaWriter:
         )
         self._producer: Producer | None = None
         self._topic: TopicFacts | None = None
+        self._failure: tuple[float, str] | None = None  # when and why a record failed, none since
         self._why_not = "Kafka is not connected yet"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._busy = False
+        self._tried = asyncio.Event()
         self._preparing: asyncio.Task[None] | None = None
         self._discarding: set[asyncio.Task[None]] = set()
         self._examining: asyncio.Task[str | None] | None = None
@@ -112,6 +82,8 @@ class KafkaWriter:
 
     async def open(self) -> None:
         """Connect and make the topic where it is missing; goes on trying when Kafka is away.
+
+        Returns after the first try, which takes up to 15 s when brokers are there and do not answer.
 
         Raises LogUnavailable when the settings themselves cannot be used (a CA file that is not there).
         """
@@ -124,15 +96,15 @@ class KafkaWriter:
         self._loop = asyncio.get_running_loop()
         self._poll()
         self._preparing = asyncio.create_task(self._prepare())
-        await asyncio.wait([self._preparing], timeout=OPEN_SECONDS)
+        await self._tried.wait()
 
     def append(self, key: bytes, value: bytes) -> Awaitable[Appended]:
         """Store one record; ends when all in-sync replicas have it. See LogWriter."""
-        acknowledgement = _Acknowledgement(loop=self._loop or asyncio.get_running_loop())
-        error = self._produce(key, value, acknowledgement)
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        error = self._produce(key, value, partial(self._settle, future))
         if error is not None:
-            acknowledgement.set_exception(error)
-        return acknowledgement
+            future.set_exception(error)
+        return future
 
     def append_many(self, records: Sequence[tuple[bytes, bytes]]) -> Awaitable[list[Result]]:
         """Store several records; one result a record, in order. See LogWriter."""
@@ -142,7 +114,7 @@ class KafkaWriter:
             return future
         batch = _Batch(future, len(records))
         for place, (key, value) in enumerate(records):
-            error = self._produce(key, value, _Place(batch, place))
+            error = self._produce(key, value, partial(self._settle_in, batch, place))
             if error is not None:
                 batch.settle(place, error)
         return future
@@ -180,7 +152,32 @@ class KafkaWriter:
 
     # --- producing
 
-    def _produce(self, key: bytes, value: bytes, on_delivery: _Acknowledgement | _Place) -> LogError | None:
+    def _settle(self, future: asyncio.Future[Appended], error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._failure = None
+            if not future.done():
+                future.set_result(_appended(message))
+        else:
+            failure = self._note_failure(error)
+            if not future.done():
+                future.set_exception(failure)
+
+    def _settle_in(self, batch: _Batch, place: int, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._failure = None
+            batch.settle(place, _appended(message))
+        else:
+            batch.settle(place, self._note_failure(error))
+
+    def _note_failure(self, error: KafkaError) -> LogError:
+        failure = delivery_error(error)
+        if not isinstance(failure, RecordTooLarge):
+            self._failure = (time.monotonic(), str(failure))
+        return failure
+
+    def _produce(
+        self, key: bytes, value: bytes, on_delivery: Callable[[KafkaError | None, Message], None]
+    ) -> LogError | None:
         producer = self._producer
         if producer is None or self._topic is None or self._loop is None:
             return LogUnavailable(self._why_not)
@@ -246,17 +243,19 @@ class KafkaWriter:
                 return
             except LogError as error:
                 self._why_not = str(error)
+            finally:
+                self._tried.set()
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 2.0)
 
     def _ensure_topic(self) -> TopicFacts:
-        producer = self._producer
         try:
-            if producer is not None:
-                producer.list_topics(timeout=ANSWER_SECONDS)
-            return KafkaTopic(self._settings).ensure(timeout=5.0)
+            topic = KafkaTopic(self._settings, self._faults)
+            topic.connect(OPEN_SECONDS)
+            return topic.ensure(timeout=5.0)
         except (KafkaException, TimeoutError) as error:
-            raise LogUnavailable(self._faults.sentence(_kafka(error))) from None
+            cause = error if isinstance(error, KafkaException) else None
+            raise LogUnavailable(self._faults.sentence(cause)) from None
 
     async def _examine(self) -> str | None:
         if self._topic is None:
@@ -283,8 +282,13 @@ class KafkaWriter:
         if in_sync < topic.min_in_sync:
             return f"a partition of {topic.name} has {in_sync} in-sync replicas and needs {topic.min_in_sync}"
         self._faults.forget()
+        # Metadata is answered by a broker that can no longer replicate, too: the records tell.
+        if self._failure is not None and time.monotonic() - self._failure[0] < FAILURE_SECONDS:
+            return self._failure[1]
         return None
 
 
-def _kafka(error: Exception) -> KafkaException | None:
-    return error if isinstance(error, KafkaException) else None
+def _appended(message: Message) -> Appended:
+    """Where the record is. Kafka recognises a second try of what it has, but forgot where that is."""
+    partition, offset = message.partition(), message.offset()
+    return Appended(-1 if partition is None else partition, -1 if offset is None else offset)

@@ -13,7 +13,11 @@ from typing import NamedTuple, Protocol
 
 
 class Appended(NamedTuple):
-    """Where an acknowledged record is."""
+    """Where an acknowledged record is.
+
+    `offset` is -1 when the log has the record and does not say where: Kafka, after a try of its client
+    whose answer was lost and whose repetition it recognised.
+    """
 
     partition: int
     offset: int
