@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from portfolio_analytics.producer.breaker import Breaker
@@ -22,8 +22,8 @@ Placed = Appended | None
 class Spool(Protocol):
     """A local place that persists, for while the log is away. Drained into the log by itself."""
 
-    async def append(self, key: bytes, value: bytes) -> object:
-        """Store one record; ends after the fsync. Raises LogError."""
+    def append(self, key: bytes, value: bytes) -> Awaitable[object]:
+        """Store one record; ends after the fsync, or raises LogError."""
 
 
 class Publisher:

@@ -133,6 +133,8 @@ class Recorder:
             region=place.region,
             city=place.city,
         )
+        if site.is_new:
+            self._sites.keep(site)
         return Prepared(identity.id, log_key(site.name, session, visitor.hash, before), encode_record(record))
 
     def _visitor(

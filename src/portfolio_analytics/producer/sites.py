@@ -13,13 +13,14 @@ DEFAULT_SITE = "default"
 
 
 class KnownSite:
-    """A site's name, and what it excludes, if anything."""
+    """A site's name, what it excludes, if anything, and whether its first event is yet to come."""
 
-    __slots__ = ("exclusions", "name")
+    __slots__ = ("exclusions", "is_new", "name")
 
-    def __init__(self, name: str, exclusions: Exclusions | None = None) -> None:
+    def __init__(self, name: str, exclusions: Exclusions | None = None, is_new: bool = False) -> None:
         self.name = name
         self.exclusions = exclusions
+        self.is_new = is_new
 
 
 class Sites:
@@ -41,6 +42,11 @@ class Sites:
     def find(self, name: str) -> KnownSite:
         """The site of that name or former name. Raises InvalidEvent 422 `unknown_site`."""
         return self._known.get(name) or self._fresh.get(name) or self._find_slowly(name)
+
+    def keep(self, site: KnownSite) -> None:
+        """A new site's first event is on its way: from now on the site counts."""
+        site.is_new = False
+        self._fresh[site.name] = site
 
     def replace(self, policies: Iterable[SitePolicy]) -> None:
         """Take over what the database holds."""
@@ -64,7 +70,9 @@ class Sites:
         self._deleted = frozenset(deleted)
         self._count = len(names)
         # A site whose first event is still under way to the consumer.
-        self._fresh = {name: site for name, site in self._fresh.items() if name not in known}
+        self._fresh = {
+            name: site for name, site in self._fresh.items() if name not in known and name not in deleted
+        }
 
     def _find_slowly(self, given: str) -> KnownSite:
         try:
@@ -85,5 +93,4 @@ class Sites:
             raise InvalidEvent(
                 "unknown_site", f"There is no site {name!r}, and MAX_SITES allows no more.", "site"
             )
-        site = self._fresh[name] = KnownSite(name)
-        return site
+        return KnownSite(name, is_new=True)

@@ -130,6 +130,8 @@ class Sheet:
             os.ftruncate(descriptor, end + ROW_BYTES)
             self._map = mmap.mmap(descriptor, ROW_BYTES, offset=end)
         finally:
+            # The map keeps a copy of the descriptor, and with it the lock.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
         self.row = memoryview(self._map).cast("q")
         self.row[_PID] = os.getpid()

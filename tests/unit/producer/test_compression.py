@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import tracemalloc
 
@@ -89,7 +90,5 @@ def test_identity_is_no_encoding(encoding: str) -> None:
 
 @given(st.binary(max_size=500), st.sampled_from(sorted(PACKERS)))
 def test_bytes_never_raise_anything_else(body: bytes, encoding: str) -> None:
-    try:
-        decompress(body, encoding, 1000)
-    except InvalidEvent as error:
-        assert error.status in (400, 413)
+    with contextlib.suppress(InvalidEvent):
+        assert len(decompress(body, encoding, 1000)) <= 1000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -197,10 +199,8 @@ def test_a_batch_that_cannot_be_read_is_400(body: bytes) -> None:
 @given(st.binary(max_size=2000))
 def test_bytes_never_raise_anything_else(body: bytes) -> None:
     for decode in (decode_event, decode_batch):
-        try:
-            decode(body)
-        except InvalidEvent as error:
-            assert error.status in (400, 413, 422)
+        with contextlib.suppress(InvalidEvent):
+            assert decode(body) is not None
 
 
 json_values = st.recursive(
@@ -219,7 +219,5 @@ fields = st.sampled_from([name.rstrip("_") for name in ClientEvent.__struct_fiel
 def test_json_never_raises_anything_else(document: dict[str, object], required: bool) -> None:
     if required:
         document = {"event_type": "page_view", "page": "/", **document}
-    try:
-        decode_event(msgspec.json.encode(document))
-    except InvalidEvent as error:
-        assert error.status in (400, 422)
+    with contextlib.suppress(InvalidEvent):
+        assert decode_event(msgspec.json.encode(document)).page

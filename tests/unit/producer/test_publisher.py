@@ -1,0 +1,131 @@
+"""Where records go, on real journals: one as the log, one as the spool."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from portfolio_analytics.producer.breaker import Breaker
+from portfolio_analytics.producer.publisher import Publisher
+from portfolio_analytics.shared.deadlines import Deadlines
+from portfolio_analytics.shared.errors import LogError, LogUncertain, RecordTooLarge
+from portfolio_analytics.shared.log.journal import JournalReader, JournalWriter
+
+
+@asynccontextmanager
+async def publisher(tmp_path: Path, *, spool: bool, patience: float = 0.3) -> AsyncIterator[Publisher]:
+    deadlines = Deadlines()
+    deadlines.start()
+    log = JournalWriter(tmp_path / "log", max_record_bytes=1000)
+    aside = JournalWriter(tmp_path / "spool") if spool else None
+    await log.open()
+    if aside:
+        await aside.open()
+    breaker = Breaker(failures=2, pause=0.2)
+    try:
+        yield Publisher(log, aside, deadlines, patience=patience, breaker=breaker)
+    finally:
+        await log.close(5)
+        if aside:
+            await aside.close(5)
+        deadlines.stop()
+        assert len(deadlines) == 0
+
+
+@contextmanager
+def stuck(path: Path) -> Iterator[None]:
+    """The log takes nothing and says nothing, as long as another process holds its file."""
+    with sqlite3.connect(path, isolation_level=None) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            holder.execute("ROLLBACK")
+    holder.close()
+
+
+def stored(path: Path) -> list[bytes]:
+    reader = JournalReader(path)
+    reader.open()
+    try:
+        return [record.value for record in reader.poll(1000, 0) if record.value is not None]
+    finally:
+        reader.close()
+
+
+async def test_a_record_goes_to_the_log(tmp_path: Path) -> None:
+    async with publisher(tmp_path, spool=True) as to:
+        assert await to.publish(b"k", b"one") == (0, 0)
+        assert await to.publish_many([(b"k", b"two"), (b"k", b"three")]) == [(0, 1), (0, 2)]
+    assert stored(tmp_path / "log") == [b"one", b"two", b"three"]
+    assert stored(tmp_path / "spool") == []
+
+
+async def test_a_log_that_does_not_answer_is_left_for_the_spool(tmp_path: Path) -> None:
+    async with publisher(tmp_path, spool=True) as to:
+        with stuck(tmp_path / "log"):
+            begun = time.monotonic()
+            assert await asyncio.gather(*[to.publish(b"k", b"%d" % n) for n in range(20)]) == [None] * 20
+            assert time.monotonic() - begun < 3
+            assert not to.breaker.closed
+            # Now nobody waits, except for the one who tries.
+            begun = time.monotonic()
+            assert await to.publish_many([(b"k", b"20"), (b"k", b"21")]) == [None, None]
+            assert await to.publish(b"k", b"22") is None
+            assert time.monotonic() - begun < 2
+    assert sorted(map(int, stored(tmp_path / "spool"))) == list(range(23))
+
+
+async def test_the_log_is_tried_again(tmp_path: Path) -> None:
+    async with publisher(tmp_path, spool=True) as to:
+        with stuck(tmp_path / "log"):
+            await asyncio.gather(to.publish(b"k", b"one"), to.publish(b"k", b"two"))
+            assert not to.breaker.closed
+        end = time.monotonic() + 10
+        while await to.publish(b"k", b"again") is None:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.05)
+        assert to.breaker.closed
+
+
+async def test_without_a_spool_the_error_is_the_answer(tmp_path: Path) -> None:
+    async with publisher(tmp_path, spool=False) as to:
+        with stuck(tmp_path / "log"):
+            with pytest.raises(LogUncertain):
+                await to.publish(b"k", b"one")
+            (result,) = await to.publish_many([(b"k", b"two")])
+            assert isinstance(result, LogUncertain)
+
+
+async def test_when_both_fail_nothing_is_promised(tmp_path: Path) -> None:
+    async with publisher(tmp_path, spool=True) as to:
+        for publish in (to.publish(b"k", b"one"), to.publish_many([(b"k", b"two")])):
+            for name in ("log", "spool"):
+                (tmp_path / name).unlink()
+                (tmp_path / name).mkdir()
+            try:
+                (result,) = await publish  # type: ignore[misc]
+            except LogError as error:
+                result = error
+            assert isinstance(result, LogError)
+            for name in ("log", "spool"):
+                (tmp_path / name).rmdir()
+                (tmp_path / name).touch()
+
+
+async def test_a_record_that_is_too_large_is_nobodys_fault_but_its_own(tmp_path: Path) -> None:
+    async with publisher(tmp_path, spool=True) as to:
+        for _ in range(5):
+            with pytest.raises(RecordTooLarge):
+                await to.publish(b"k", b"x" * 2000)
+        small, large = await to.publish_many([(b"k", b"one"), (b"k", b"x" * 2000)])
+        assert small == (0, 0)
+        assert isinstance(large, RecordTooLarge)
+        assert to.breaker.closed
+    assert stored(tmp_path / "spool") == []
