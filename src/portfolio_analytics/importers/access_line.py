@@ -18,10 +18,12 @@ FEED = "feed"
 ASSET = "asset or download"
 BOT = "bot, feed reader or program"
 
+_QUOTED = rb'[^"\\]*(?:\\.[^"\\]*)*'
 _LINE = re.compile(
-    rb'(?P<address>\S+)(?P<content> \S+ .*?\[(?P<time>[^\]"]+)\] '
-    rb'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?:\d+|-) '
-    rb'"(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")'
+    # The user's name is bounded, or a line full of brackets would take quadratic time.
+    rb'(?P<address>\S+)(?P<content> \S+ .{0,256}?\[(?P<time>[^]["]{1,40})\] '
+    rb'"(?P<request>%b)" (?P<status>\d{3}) (?:\d+|-) "(?P<referrer>%b)" "(?P<agent>%b)")'
+    % (_QUOTED, _QUOTED, _QUOTED)
 )
 _TIME = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\Z")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -111,6 +112,25 @@ JUDGED = [
 @pytest.mark.parametrize(("raw", "reason"), JUDGED)
 def test_judge(raw: bytes, reason: str) -> None:
     assert judge(read_line(raw)) == reason
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"1 - " + b"[" * 60_000,
+        b"1 - - [x] " + b'"' * 60_000,
+        b'1 - - [x] "' + b"\\a" * 30_000,
+        b"1 - " + b'[a] "' * 12_000,
+        b"1 " * 30_000,
+        line().rstrip()[:-1] + b"\\\\" * 30_000,
+    ],
+    ids=["brackets", "quotes", "escapes", "times", "words", "backslashes"],
+)
+def test_made_up_lines_cost_no_more_than_their_length(raw: bytes) -> None:
+    start = time.process_time()
+    assert read_line(raw) is None
+    # Quadratic matching takes minutes here.
+    assert time.process_time() - start < 2.0
 
 
 @given(st.binary(max_size=500))
