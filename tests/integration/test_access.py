@@ -501,6 +501,7 @@ WRONG: list[tuple[str, str, bytes, int, str | None]] = [
     ("GET", "/api/audit?site=%00", b"", 422, None),
     ("GET", "/api/audit?limit=0", b"", 422, "limit"),
     ("GET", "/api/audit?limit=x", b"", 422, "limit"),
+    ("GET", "/api/audit?before=null", b"", 422, "before"),
     ("GET", "/api/audit?before=99999999999999999999", b"", 422, "before"),
     ("GET", "/api/sites/' OR 1=1 --", b"", 404, "site"),
 ]

@@ -13,14 +13,19 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.routing import Route
 
 from portfolio_analytics.app import HttpApp
 from portfolio_analytics.interface import OPERATIONS
 from portfolio_analytics.settings import Secret, Settings
-from portfolio_analytics.shared.openapi import ANYONE_KNOWN, PUBLIC, Operation
+from portfolio_analytics.shared.openapi import ANYONE_KNOWN, PUBLIC, Operation, document
 from portfolio_analytics.storage import audit, goals, public_links, sites, tokens
 from portfolio_analytics.storage.database import conninfo
 from portfolio_analytics.storage.steps import run
@@ -62,8 +67,8 @@ GUARDED = [operation for operation in OPERATIONS if operation.access != PUBLIC]
 
 
 def test_the_document_lists_exactly_what_the_service_answers(database: str, tmp_path: Path) -> None:
-    settings = Settings(database_url=Secret(database), data_dir=tmp_path)
-    service = HttpApp(settings, tmp_path / "metrics")
+    given = Settings(database_url=Secret(database), data_dir=tmp_path)
+    service = HttpApp(given, tmp_path / "metrics")
     answered = {
         f"{method} {route.path.replace(':path}', '}')}"
         for route in service._bridge._app.routes  # type: ignore[attr-defined]
@@ -207,3 +212,26 @@ def test_the_administrator_may(town: Town) -> None:
             assert town.call(operation, **sender).status_code == 200, title(operation)
     query = next(operation for operation in GUARDED if operation.path == "/api/v2/query")
     assert town.call(query, **sender).status_code == 200
+
+
+DESCRIBED = schemathesis.openapi.from_dict(document(OPERATIONS, "0"))
+ENDLESS = {"/api/realtime"}
+
+
+@pytest.mark.parametrize("operation", [op for op in OPERATIONS if op.path not in ENDLESS], ids=title)
+def test_the_service_does_as_the_document_says(town: Town, operation: Operation) -> None:
+    """No answer that is not described, no answer of another shape, nothing invalid taken, no 5xx.
+
+    What is valid by the schema may still be refused: a time zone must exist, a site's name have no space.
+    """
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "X-Forwarded-For": "203.0.113.9"}
+    described = DESCRIBED[operation.path][operation.method]
+    valid = described.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    invalid = described.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(case=st.one_of(valid, invalid) if operation.parameters or operation.body else valid)
+    def answers_as_described(case: Any) -> None:
+        case.call_and_validate(base_url=town.url, headers=headers, excluded_checks=[positive_data_acceptance])
+
+    answers_as_described()

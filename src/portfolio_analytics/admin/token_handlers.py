@@ -14,12 +14,14 @@ from portfolio_analytics.shared.access import check_may
 from portfolio_analytics.shared.http import ApiError, answer
 from portfolio_analytics.storage import audit, tokens
 
+NEWEST = 2**63 - 1
+
 
 class AuditQuery(msgspec.Struct):
     """The audit log's parameters."""
 
-    site: str | None = None
-    before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    site: str | msgspec.UnsetType = msgspec.UNSET
+    before: Annotated[int, Meta(ge=1, le=NEWEST)] = NEWEST
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
@@ -49,6 +51,7 @@ async def revoke_token(call: Call) -> Response:
 async def list_acts(call: Call) -> Response:
     """A page of the audit log."""
     wanted = call.query(AuditQuery)
-    entries = await call.do(audit.entries(wanted.site, wanted.before, wanted.limit))
+    site = None if wanted.site is msgspec.UNSET else wanted.site
+    entries = await call.do(audit.entries(site, wanted.before, wanted.limit))
     following = entries[-1].audit_id if len(entries) == wanted.limit else None
     return answer(AuditPage(entries, following))

@@ -21,7 +21,7 @@ _ENTRIES = """
     SELECT a.audit_id, a.at, a.actor, a.action, a.site, a.detail
     FROM audit_log a LEFT JOIN sites s ON s.site_id = a.site_id
     WHERE (%(site)s::text IS NULL OR s.name = %(site)s)
-      AND (%(before)s::bigint IS NULL OR a.audit_id < %(before)s)
+      AND a.audit_id < %(before)s
     ORDER BY a.audit_id DESC LIMIT %(limit)s"""
 
 
@@ -44,7 +44,7 @@ def record(
     yield Query(_RECORD, params)
 
 
-def entries(site: str | None = None, before: int | None = None, limit: int = 100) -> Steps[list[Entry]]:
+def entries(site: str | None = None, before: int = 2**63 - 1, limit: int = 100) -> Steps[list[Entry]]:
     """The newest acts, newest first; of one site where it is named, older than entry `before` to page on."""
     rows = yield Query(_ENTRIES, {"site": site, "before": before, "limit": limit})
     return [Entry(**row) for row in rows]
