@@ -41,7 +41,9 @@ def consume(settings: Settings) -> None:
             retention_days=settings.retention_days, log_retention_days=settings.log_retention_days
         ),
     )
-    threading.Thread(target=lambda: (stop.wait(), worker.stop()), daemon=True).start()
+    stop_on_signals(worker)
+    if stop.is_set():
+        return
     logger.info("Consuming from %s.", "Kafka" if settings.kafka_broker else "the journal")
     worker.run()
     logger.info("Stopped: %s.", worker.tally)

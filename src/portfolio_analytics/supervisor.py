@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -101,9 +102,16 @@ class Supervisor:
                 child.join(time.monotonic() + STOP_S)
 
 
-def stop_on_signals(stop: threading.Event | Supervisor) -> None:
-    """SIGINT and SIGTERM call the stop method (or set the event)."""
-    ask = stop.set if isinstance(stop, threading.Event) else stop.stop
+class Stoppable(Protocol):
+    """What can be asked to end."""
+
+    def stop(self) -> None:
+        """Ask it to end."""
+
+
+def stop_on_signals(target: threading.Event | Stoppable) -> None:
+    """SIGINT and SIGTERM call the target's stop method (or set the event)."""
+    ask = target.set if isinstance(target, threading.Event) else target.stop
 
     def handle(_number: int, _frame: object) -> None:
         ask()

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import msgspec
 
 from portfolio_analytics.consumer.decode import Attested, Decoded, Rejected, decode
-from portfolio_analytics.consumer.dictionary import Client, actor_id, content_id
+from portfolio_analytics.consumer.dictionary import Client, content_id
 from portfolio_analytics.consumer.enrich.agent import parse_agent
 from portfolio_analytics.consumer.enrich.origin import Origin, classify
 from portfolio_analytics.consumer.enrich.screen import screen_class
 from portfolio_analytics.consumer.enrich.spam import is_spam
+from portfolio_analytics.shared.identity import actor_id
 from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.shared.record import EventRecord
 

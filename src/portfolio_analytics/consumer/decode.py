@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from portfolio_analytics.consumer.dictionary import actor_id
+from portfolio_analytics.shared.identity import actor_id
 from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.shared.record import (
     TIME_FROM_RECEIPT,

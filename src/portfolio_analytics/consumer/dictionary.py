@@ -30,11 +30,3 @@ def content_id(*content: str) -> int:
     """A signed 64-bit id of a tuple of strings (BLAKE2b)."""
     joined = "\x00".join(content).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(joined, digest_size=8).digest(), "big", signed=True)
-
-
-def actor_id(site: str, session: str) -> int:
-    """The actor of a session: a signed 64-bit hash."""
-    digest = blake2b(
-        f"{site}\x00{session}".encode("utf-8", "surrogatepass"), digest_size=8, person=b"session"
-    )
-    return int.from_bytes(digest.digest(), "big", signed=True)

@@ -84,9 +84,14 @@ class Report:
     total_differences: list[TotalDifference] = field(default_factory=list)
 
     @property
+    def differences(self) -> int:
+        """How many visits, rollups and totals are not as the rows say."""
+        return len(self.visit_differences) + len(self.rollup_differences) + len(self.total_differences)
+
+    @property
     def clean(self) -> bool:
         """Whether everything is as the rows say."""
-        return not (self.visit_differences or self.rollup_differences or self.total_differences)
+        return self.differences == 0
 
     def sentences(self, sites: dict[int, str]) -> Iterator[str]:
         """One line a difference."""

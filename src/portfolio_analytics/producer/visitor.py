@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from publicsuffixlist import PublicSuffixList
 
+from portfolio_analytics.shared.identity import imported_visitor_id, known_visitor_id
 from portfolio_analytics.shared.record import VISITOR_KNOWN
 
 DAY_MS = 86_400_000
@@ -51,12 +52,12 @@ def carries_over(now: int) -> bool:
 
 def known_visitor(site: str, visitor_id: str) -> Visitor:
     """The visitor that a page names itself, with consent: the same on every day."""
-    return Visitor(_named(site, visitor_id, b"known"), None, VISITOR_KNOWN)
+    return Visitor(known_visitor_id(site, visitor_id), None, VISITOR_KNOWN)
 
 
 def imported_visitor(site: str, name: str) -> Visitor:
     """The visitor that an importer names."""
-    return Visitor(_named(site, name, b"import"), None, 0)
+    return Visitor(imported_visitor_id(site, name), None, 0)
 
 
 _suffixes = PublicSuffixList()
@@ -66,8 +67,3 @@ _suffixes = PublicSuffixList()
 def registrable_domain(host: str) -> str:
     """example.co.uk of www.example.co.uk, by the public suffix list; the host itself when there is none."""
     return _suffixes.privatesuffix(host) or host
-
-
-def _named(site: str, name: str, person: bytes) -> int:
-    state = blake2b(f"{site}\0{name}".encode(), digest_size=8, person=person)
-    return int.from_bytes(state.digest(), "big", signed=True)

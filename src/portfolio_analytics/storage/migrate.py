@@ -88,4 +88,4 @@ def _prepare(connection: psycopg.Connection) -> bool:
 
 
 def _done(connection: psycopg.Connection) -> set[tuple[int, bool]]:
-    return set(connection.execute(f"SELECT number, post FROM {SCHEMA}.migrations").fetchall())  # type: ignore[arg-type]
+    return set(connection.execute(f"SELECT number, post FROM {SCHEMA}.migrations").fetchall())
