@@ -3,6 +3,7 @@ import type { Metric } from "./metric";
 const LOCALE = navigator.language || "en";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFractionDigits: 1 });
+const tenths = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
 const fine = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 2 });
 const countries = new Intl.DisplayNames([LOCALE, "en"], { type: "region", fallback: "code" });
 
@@ -33,6 +34,7 @@ export function formatMetric(metric: Metric, value: number | null | undefined, s
     case "scroll_depth":
       return `${whole.format(value)}%`;
     case "percentage":
+      return `${(value >= 9.95 ? whole : tenths).format(value)}%`;
     case "conversion_rate":
     case "group_conversion_rate":
       return `${fine.format(value)}%`;
@@ -57,11 +59,11 @@ export function countryName(code: string): string {
 
 /** The time of day in a zone, to the second. */
 export const formatClock = (time: string | number, zone: string) =>
-  new Date(time).toLocaleTimeString(LOCALE, { timeZone: zone, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  new Date(time).toLocaleTimeString(LOCALE, { timeZone: zone, hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 /** Hours and minutes in a zone. */
 export const formatMinute = (time: string | number, zone: string) =>
-  new Date(time).toLocaleTimeString(LOCALE, { timeZone: zone, hour: "2-digit", minute: "2-digit" });
+  new Date(time).toLocaleTimeString(LOCALE, { timeZone: zone, hourCycle: "h23", hour: "2-digit", minute: "2-digit" });
 
 /** A calendar date (2026-01-31), whatever the zone of whoever looks. */
 export const formatDay = (day: string, options: Intl.DateTimeFormatOptions) =>

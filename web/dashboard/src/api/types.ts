@@ -52,7 +52,7 @@ export interface LedgerMinute {
   refused: Record<string, number>;
   ignored: Record<string, number>;
   unattested: number;
-  latency_ms: Latency | null;
+  latency_ms: Latency;
 }
 
 export interface Latency {
@@ -68,5 +68,4 @@ export interface Receipt {
   offset: number | null;
   accepted_at: string | null;
   counted_at: string | null;
-  reason?: string | null;
 }

@@ -2,42 +2,80 @@ import { useEffect, useState } from "preact/hooks";
 import { address } from "../api/client";
 import type { Latency } from "../api/types";
 
+/** `time` in Unix milliseconds. */
 export interface LiveEvent {
   id: string;
+  site: string;
+  time: number;
   type: string;
-  page: string;
-  source: string;
-  country: string;
-  time: string;
-  latency_ms: number | null;
+  page: string | null;
+  country: string | null;
+  browser: string | null;
+  device: string | null;
+}
+
+/** `minute` is its beginning in Unix milliseconds. */
+export interface LiveMinute {
+  minute: number;
+  visitors: number;
+  pageviews: number;
+}
+
+/** What the server streams: figures of the last five minutes, the last 30 minutes one by one, new events first. */
+interface Message {
+  visitors: number;
+  minutes: LiveMinute[];
+  latency_ms: Latency;
+  events: LiveEvent[];
 }
 
 export interface Live {
-  /** Visitors of the last five minutes; null until the server has said so. */
+  /** Null until the server has said so. */
   visitors: number | null;
-  /** The last 30 minutes, the oldest first. */
-  minutes: { minute: string; visitors: number; pageviews: number }[];
+  minutes: LiveMinute[];
+  latency: Latency;
   /** The newest first. */
   events: LiveEvent[];
-  latency: Latency | null;
   connected: boolean;
 }
 
-const KEPT = 60;
-const NOTHING: Live = { visitors: null, minutes: [], events: [], latency: null, connected: false };
+const KEPT = 50;
+const AGAIN_MS = 5000;
+const NOTHING: Live = { visitors: null, minutes: [], latency: { p50: null, p95: null, p99: null }, events: [], connected: false };
 
-/** What goes on at a site, as the server streams it. The browser reconnects by itself. */
+/** What goes on at a site. A lost connection comes back by itself, and is told what it missed. */
 export function useLive(site: string | null): Live {
   const [live, setLive] = useState(NOTHING);
   useEffect(() => {
     setLive(NOTHING);
     if (site === null) return undefined;
-    const source = new EventSource(address("/api/realtime", { site }));
-    source.onerror = () => setLive((before) => ({ ...before, connected: false }));
-    source.onopen = () => setLive((before) => ({ ...before, connected: true }));
-    return () => source.close();
+    let source: EventSource;
+    let timer = 0;
+    const take = (event: MessageEvent<string>, fresh: boolean) => {
+      const { visitors, minutes, latency_ms, events } = JSON.parse(event.data) as Message;
+      setLive((before) => ({
+        visitors,
+        minutes,
+        latency: latency_ms,
+        events: [...events, ...(fresh ? [] : before.events)].slice(0, KEPT),
+        connected: true,
+      }));
+    };
+    const open = () => {
+      source = new EventSource(address("/api/realtime", { site }));
+      source.addEventListener("snapshot", (event) => take(event, true));
+      source.addEventListener("update", (event) => take(event, false));
+      source.onerror = () => {
+        setLive((before) => ({ ...before, connected: false }));
+        // The browser comes back after a lost connection, but not after an answer such as 503.
+        if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN_MS);
+      };
+    };
+    open();
+    return () => {
+      clearTimeout(timer);
+      source.close();
+    };
   }, [site]);
   return live;
 }
-
-export { KEPT };

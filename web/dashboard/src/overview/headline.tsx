@@ -25,24 +25,29 @@ export function Headline({ scope, span, then, zone, now }: Props) {
   const { data, failure, busy } = useQuery({ ...about(scope), metrics, ...(compared ? { include: { comparisons: compared } } : {}) });
   if (failure) return <Notice failure={failure} />;
   const row = data?.results[0];
-  const warning = data?.meta.metric_warnings?.["visitors"];
+  const warnings = span && daysOf(span) === 1 ? {} : (data?.meta.metric_warnings ?? {});
+  const warned = (metric: Metric) => warnings[metric] !== undefined;
+  const notes = [...new Set(Object.values(warnings).map(({ warning }) => warning))];
   return (
+    <>
     <div class="figures" aria-busy={busy && !data} role="group" aria-label="Headline figures: choose one for the chart">
       {metrics.map((metric, index) => (
         <button key={metric} type="button" class="figure" aria-pressed={chosen(view.metric, metrics) === metric} onClick={() => go({ metric })}>
           <span class="figure-name">
             {METRIC_LABELS[metric]}
-            {metric === "visitors" && warning && span && daysOf(span) > 1 && (
-              <span class="hint" title={warning.warning} aria-hidden="true">
-                *
-              </span>
-            )}
+            {warned(metric) && " *"}
           </span>
           <strong class={data ? "" : "skeleton"}>{data ? formatMetric(metric, row?.metrics[index], true) : "0000"}</strong>
           {then && data && <Change metric={metric} value={row?.comparison?.change[index]} />}
         </button>
       ))}
     </div>
+    {notes.map((note) => (
+      <p key={note} class="footnote">
+        * {note}
+      </p>
+    ))}
+    </>
   );
 }
 

@@ -42,8 +42,8 @@ export function Overview({ site, zone, span, now }: Props) {
               onChange={(event) => go({ comparison: event.currentTarget.value as Comparison })}
             >
               <option value="off">No comparison</option>
-              <option value="previous">Previous period</option>
-              <option value="year">Year before</option>
+              <option value="previous">vs previous period</option>
+              <option value="year">vs year before</option>
             </select>
           </label>
           <PeriodPicker span={span} today={todayIn(zone, now)} />

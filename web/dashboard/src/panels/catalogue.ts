@@ -76,8 +76,8 @@ export const EVENTS: PanelKind = {
   id: "events",
   title: "Events",
   tabs: [
-    { id: "goals", label: "Goals", dimension: "event:goal", more: ["events", "conversion_rate"] },
     { id: "events", label: "Events", dimension: "event:name", more: ["events", "percentage"] },
+    { id: "goals", label: "Goals", dimension: "event:goal", more: ["events", "conversion_rate"] },
     { id: "properties", label: "Properties", dimension: "event:props:", more: ["events", "percentage"] },
   ],
 };

@@ -71,6 +71,7 @@ export function Details({ title, tab, scope, onChoose, onClose }: Props) {
         <input
           class="field"
           type="search"
+          autofocus
           placeholder="Search"
           aria-label={`Search ${dimensionLabel(dimension)}`}
           value={search}

@@ -119,7 +119,7 @@ function Body({ panel, tab, scope, onChoose }: BodyProps) {
         </button>
       </footer>
       {view.details === panel.id && (
-        <Details title={`${panel.title}: ${dimensionLabel(tab.dimension)}`} tab={tab} scope={scope} onChoose={onChoose} onClose={() => go({ details: null })} />
+        <Details title={`${panel.title} · ${tab.label}`} tab={tab} scope={scope} onChoose={onChoose} onClose={() => go({ details: null })} />
       )}
     </>
   );
