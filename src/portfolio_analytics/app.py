@@ -38,6 +38,8 @@ from portfolio_analytics.producer.address import Places, client_address, peer_ad
 from portfolio_analytics.producer.cors import SECURITY_HEADERS, Cors
 from portfolio_analytics.producer.health import Health
 from portfolio_analytics.producer.intake import Intake
+from portfolio_analytics.producer.limits import Limits
+from portfolio_analytics.producer.outlet import Outlet
 from portfolio_analytics.producer.policy import Policy, in_networks
 from portfolio_analytics.producer.publisher import Publisher
 from portfolio_analytics.producer.recorder import Recorder
@@ -53,7 +55,18 @@ from portfolio_analytics.shared.errors import SettingsError
 from portfolio_analytics.shared.http import ApiError, answer_error, error_body
 from portfolio_analytics.shared.log.journal import JournalWriter
 from portfolio_analytics.shared.log.protocol import LogWriter
-from portfolio_analytics.shared.metrics import BREAKER_OPEN, IN_FLIGHT, Sheet, cell, exposition
+from portfolio_analytics.shared.log.spool import Spool, SpoolFigures
+from portfolio_analytics.shared.metrics import (
+    BREAKER_OPEN,
+    IN_FLIGHT,
+    SPOOL_AGE,
+    SPOOL_BYTES,
+    SPOOL_DRAINED,
+    SPOOL_RECORDS,
+    Sheet,
+    cell,
+    exposition,
+)
 from portfolio_analytics.shared.ratelimit import limiter
 from portfolio_analytics.shared.rsgi import AsgiBridge, Headers, HttpProtocol, Scope
 from portfolio_analytics.status import Status
@@ -70,6 +83,8 @@ JOURNAL_PATIENCE = 10.0
 KAFKA_PATIENCE = 10.0
 SPOOL_PATIENCE = 1.5
 """Seconds for the log's acknowledgement; fewer where a spool can take the event instead."""
+
+SPOOL_NAME = "spool.sqlite"
 
 HEADER_MS = 10_000
 BACKLOG = 4096
@@ -91,8 +106,10 @@ class HttpApp:
         self._sheet = Sheet(sheet_path)
         self._tally = Tally(self._sheet)
         self._pool = _pool(settings)
-        self._log = _log_writer(settings)
-        self._publisher = Publisher(self._log, None, self._deadlines, patience=_patience(settings))
+        self._outlet = _outlet(settings)
+        self._publisher = Publisher(
+            self._outlet.log, self._outlet.spool, self._deadlines, patience=_patience(settings)
+        )
         self._salts = Salts()
         sites = Sites(settings.sites, settings.max_sites)
         self._upkeep = Upkeep(self._pool, self._salts, sites)
@@ -103,12 +120,19 @@ class HttpApp:
 
         of_tokens = limiter("token", settings.rate_limit_token)
         access = Access(settings.admin_token, StoredDirectory(self._pool), of_tokens)
-        self._health = Health(self._pool, self._log.healthy)
-        context = Context(settings, self._pool, access, self._log.healthy)
+        self._health = Health(self._pool, self._outlet.log.healthy)
+        context = Context(settings, self._pool, access, self._outlet.log.healthy)
         self._bridge = AsgiBridge(self._starlette(context), self._deadlines, self._seen, self._extra_headers)
         policy = Policy(settings.consent == "required", settings.block_automation)
+        limits = Limits(settings.rate_limit_address, settings.rate_limit_site)
         recorder = Recorder(
-            self._tally.worker, policy, sites, self._salts, self._places, settings.allowed_query_params
+            self._tally.worker,
+            policy,
+            sites,
+            self._salts,
+            self._places,
+            limits,
+            settings.allowed_query_params,
         )
         intake = Intake(
             recorder,
@@ -116,6 +140,7 @@ class HttpApp:
             policy,
             access,
             self._cors,
+            limits,
             self._tally,
             self._deadlines,
             settings.trusted_proxies,
@@ -147,7 +172,7 @@ class HttpApp:
         _end_well(loop, self._bridge.drain)
         self._deadlines.start()
         await self._pool.open(wait=False)
-        await self._log.open()
+        await self._outlet.open()
         await self._upkeep.refresh()
         self._tasks = [
             loop.create_task(self._upkeep.run()),
@@ -160,7 +185,7 @@ class HttpApp:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tally.attest_last(self._publisher.publish, CLOSE_SECONDS)
-        await self._log.close(CLOSE_SECONDS)
+        await self._outlet.close()
         self._deadlines.stop()
         self._places.close()
         self._sheet.close()
@@ -213,8 +238,9 @@ class HttpApp:
             *Status(
                 context,
                 self._health,
+                self._outlet,
                 self._may_store,
-                lambda: exposition(self._sheet, {}),
+                self._metrics,
                 is_loopback(context.settings.host),
             ).routes(),
             *front.routes(),
@@ -229,6 +255,19 @@ class HttpApp:
                 ApiError: answer_error,
                 HTTPException: _answer_http_exception,
                 Exception: _answer_mistake,
+            },
+        )
+
+    def _metrics(self, spooled: SpoolFigures | None) -> bytes:
+        if spooled is None:
+            return exposition(self._sheet, {})
+        return exposition(
+            self._sheet,
+            {
+                SPOOL_RECORDS: spooled.records,
+                SPOOL_BYTES: spooled.bytes,
+                SPOOL_AGE: spooled.age_seconds,
+                SPOOL_DRAINED: spooled.drained_per_second,
             },
         )
 
@@ -305,10 +344,20 @@ def _pool(settings: Settings) -> Pool:
     )
 
 
-def _log_writer(settings: Settings) -> LogWriter:
-    """Kafka where KAFKA_BROKER is set, else the journal in DATA_DIR."""
+def _outlet(settings: Settings) -> Outlet:
+    """Kafka where KAFKA_BROKER is set, with the spool in SPOOL_DIR; else the journal in DATA_DIR."""
+    journal = journal_path(settings)
     if not settings.kafka_broker:
-        return JournalWriter(journal_path(settings))
+        return Outlet(JournalWriter(journal), None)
+    spool = None
+    if settings.spool_dir is not None:
+        settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        spool = Spool(settings.spool_dir / SPOOL_NAME, max_bytes=settings.spool_max_bytes)
+    leftovers = [Spool(journal)] if journal.exists() else []
+    return Outlet(_kafka_writer(settings), spool, leftovers)
+
+
+def _kafka_writer(settings: Settings) -> LogWriter:
     # librdkafka is a few megabytes that a small server need not load.
     from portfolio_analytics.consume import kafka_settings  # noqa: PLC0415
     from portfolio_analytics.shared.log.kafka import KafkaWriter  # noqa: PLC0415

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from portfolio_analytics.admin.operations import OPERATIONS as ADMINISTRATION
 from portfolio_analytics.producer.event import ClientEvent
+from portfolio_analytics.shared.log.spool import SpoolFigures
 from portfolio_analytics.shared.openapi import PUBLIC, Media, Operation, Parameter
 
 Count = Annotated[int, Meta(ge=0)]
@@ -66,6 +67,7 @@ class Healthy(msgspec.Struct, omit_defaults=True):
     database: Literal["connected", "disconnected"]
     log: Literal["connected", "disconnected"]
     error: str | None = None
+    spool: SpoolFigures | None = None
 
 
 class State(msgspec.Struct, omit_defaults=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from importlib import metadata
 
 from starlette.requests import Request
@@ -10,8 +11,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from portfolio_analytics.producer.health import Health
+from portfolio_analytics.producer.outlet import Outlet
 from portfolio_analytics.shared.context import Context
 from portfolio_analytics.shared.http import answer
+from portfolio_analytics.shared.log.spool import SpoolFigures
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -20,19 +23,21 @@ class Status:
     """GET / , /api/health, /api/health/live, /api/health/ready and /metrics.
 
     `may_store`: whether intake knows all that it needs. `is_local`: the service is bound to loopback, where
-    /metrics needs no token.
+    /metrics needs no token. `metrics` makes their text, given the figures of the spool.
     """
 
     def __init__(
         self,
         context: Context,
         health: Health,
+        outlet: Outlet,
         may_store: Callable[[], bool],
-        metrics: Callable[[], bytes],
+        metrics: Callable[[SpoolFigures | None], bytes],
         is_local: bool,
     ) -> None:
         self._context = context
         self._health = health
+        self._outlet = outlet
         self._may_store = may_store
         self._metrics = metrics
         self._is_local = is_local
@@ -60,13 +65,16 @@ class Status:
         """Whether the database and the log are there."""
         found = await self._health.check()
         problems = [problem for problem in found if problem is not None]
-        content = {
+        content: dict[str, object] = {
             "status": "unhealthy" if problems else "healthy",
             "database": "connected" if found.database is None else "disconnected",
             "log": "connected" if found.log is None else "disconnected",
         }
         if problems:
             content["error"] = "; ".join(problems)
+        spooled = await self._outlet.figures()
+        if spooled is not None:
+            content["spool"] = dataclasses.asdict(spooled)
         return _uncached(content, 503 if problems else 200)
 
     async def live(self, _request: Request) -> Response:
@@ -75,8 +83,7 @@ class Status:
 
     async def ready(self, _request: Request) -> Response:
         """Whether intake can store an event now, in the log or in the spool."""
-        has_spool = self._context.settings.spool_dir is not None
-        if self._may_store() and (has_spool or (await self._health.check()).log is None):
+        if self._may_store() and await self._outlet.healthy() is None:
             return _uncached({"status": "ready"}, 200)
         return _uncached({"status": "not ready", "error": "intake cannot store events now"}, 503)
 
@@ -84,10 +91,10 @@ class Status:
         """What a Prometheus server reads."""
         if not self._is_local or "x-forwarded-for" in request.headers:
             await self._context.access.require(request, "read")
-        return Response(self._metrics(), media_type=METRICS_TYPE)
+        return Response(self._metrics(await self._outlet.figures()), media_type=METRICS_TYPE)
 
 
-def _uncached(content: dict[str, str], status: int) -> Response:
+def _uncached(content: Mapping[str, object], status: int) -> Response:
     headers = {"Cache-Control": "no-store"}
     if status == 503:
         headers["Retry-After"] = "1"

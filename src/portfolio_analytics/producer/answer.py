@@ -25,8 +25,10 @@ def success(placed: Placed, event_id: UUID) -> bytes:
             '{"status":"success","message":"Event spooled","partition":null,"offset":null,'
             f'"event_id":"{event_id}"}}'
         ).encode()
+    # The log has the record, and may not say where (protocol.Appended).
+    offset = placed[1] if placed[1] >= 0 else "null"
     return (
-        f'{{"status":"success","message":"Event queued","partition":{placed[0]},"offset":{placed[1]},'
+        f'{{"status":"success","message":"Event queued","partition":{placed[0]},"offset":{offset},'
         f'"event_id":"{event_id}"}}'
     ).encode()
 

@@ -17,6 +17,7 @@ from portfolio_analytics.producer.compression import decompress
 from portfolio_analytics.producer.cors import Cors
 from portfolio_analytics.producer.decode import decode_batch, decode_event
 from portfolio_analytics.producer.event import ClientEvent
+from portfolio_analytics.producer.limits import Limits
 from portfolio_analytics.producer.policy import Policy
 from portfolio_analytics.producer.publisher import Placed, Publisher
 from portfolio_analytics.producer.recorder import NotReady, Prepared, Recorder
@@ -61,6 +62,7 @@ class Intake:
         policy: Policy,
         access: Access,
         cors: Cors,
+        limits: Limits,
         tally: Tally,
         deadlines: Deadlines,
         trusted_proxies: tuple[Network, ...] = (),
@@ -71,6 +73,7 @@ class Intake:
         self._policy = policy
         self._access = access
         self._cors = cors
+        self._limits = limits
         self._tally = tally
         self._deadlines = deadlines
         self._trusted_proxies = trusted_proxies
@@ -86,8 +89,7 @@ class Intake:
         try:
             body = await self._body(headers, proto, EVENT_BYTES)
             sender = await self._sender(scope, headers, origin)
-            event = decode_event(body)
-            status, answered = await self._record(event, sender)
+            status, answered = await self._record(decode_event(body), sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             self._refuse(proto, error, origin)
             return
@@ -152,6 +154,7 @@ class Intake:
         )
 
     async def _record(self, event: ClientEvent, sender: Sender) -> tuple[int, bytes]:
+        self._limits.sender(sender, 1, time.monotonic())
         now = self._now() // 1_000_000
         prepared = self._recorder.prepare(event, sender, now)
         if isinstance(prepared, str):
@@ -166,6 +169,7 @@ class Intake:
     async def _record_all(
         self, events: list[ClientEvent | InvalidEvent], sender: Sender
     ) -> tuple[int, bytes]:
+        self._limits.sender(sender, len(events), time.monotonic())
         now = self._now() // 1_000_000
         prepared = [self._prepare(event, sender, now) for event in events]
         records = [item for item in prepared if isinstance(item, Prepared)]
@@ -241,7 +245,8 @@ class Intake:
 def _described(error: Exception) -> tuple[int, str, str, str | None, HeaderList]:
     """Status, code, message, field and further headers of an error."""
     if isinstance(error, InvalidEvent):
-        return error.status, error.code, error.message, error.field, []
+        extra = [("retry-after", RETRY_AFTER)] if error.status == 429 else []
+        return error.status, error.code, error.message, error.field, extra
     if isinstance(error, BodyError):
         # What is left of the body is not read, so the connection is of no further use.
         return error.status, error.code, error.message, None, [("connection", "close")]

@@ -25,6 +25,11 @@ class Spool(Protocol):
     def append(self, key: bytes, value: bytes) -> Awaitable[object]:
         """Store one record; ends after the fsync, or raises LogError."""
 
+    def append_many(
+        self, records: Sequence[tuple[bytes, bytes]]
+    ) -> Awaitable[Sequence[Appended | BaseException]]:
+        """Store several in one commit; one result a record, in order."""
+
 
 class Publisher:
     """Puts records into `log`, or into `spool` if there is one, when the log does not answer in `patience` s.
@@ -75,15 +80,13 @@ class Publisher:
 
     async def publish_many(self, records: Sequence[tuple[bytes, bytes]]) -> list[Placed | LogError]:
         """Store several records; for each where it is, or the error that kept it out."""
-        results: list[Placed | LogError] = []
-        for record, outcome in zip(records, await self._append_many(records), strict=True):
-            if isinstance(outcome, LogError) and not isinstance(outcome, RecordTooLarge):
-                try:
-                    results.append(await self._rescue(*record, outcome))
-                except LogError as error:
-                    results.append(error)
-            else:
-                results.append(outcome)
+        results: list[Placed | LogError] = [*await self._append_many(records)]
+        failed = [place for place, result in enumerate(results) if _may_be_spooled(result)]
+        if failed and self._spool is not None:
+            saved = await self._spool.append_many([records[place] for place in failed])
+            for place, outcome in zip(failed, saved, strict=True):
+                result = _log_error(outcome)
+                results[place] = result if isinstance(result, LogError) else None
         return results
 
     async def _append_many(self, records: Sequence[tuple[bytes, bytes]]) -> list[Appended | LogError]:
@@ -103,8 +106,7 @@ class Publisher:
             return [LogUncertain("the event log did not answer in time")] * len(records)
         finally:
             self._deadlines.end(task)
-        failed = any(isinstance(o, LogError) and not isinstance(o, RecordTooLarge) for o in outcomes)
-        if failed:
+        if any(map(_may_be_spooled, outcomes)):
             self.breaker.failed(self._clock())
         else:
             self.breaker.succeeded()
@@ -115,6 +117,10 @@ class Publisher:
             raise error
         await self._spool.append(key, value)
         return None
+
+
+def _may_be_spooled(outcome: object) -> bool:
+    return isinstance(outcome, LogError) and not isinstance(outcome, RecordTooLarge)
 
 
 def _log_error(outcome: Appended | BaseException) -> Appended | LogError:

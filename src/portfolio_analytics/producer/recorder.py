@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
@@ -21,6 +22,7 @@ from portfolio_analytics.producer.clean import (
 )
 from portfolio_analytics.producer.event import MAX_INT4, ClientEvent, ClientTarget, ImportedText
 from portfolio_analytics.producer.identity import identify
+from portfolio_analytics.producer.limits import Limits
 from portfolio_analytics.producer.policy import Policy
 from portfolio_analytics.producer.salts import Salts
 from portfolio_analytics.producer.sender import Sender
@@ -63,6 +65,7 @@ class Recorder:
         sites: Sites,
         salts: Salts,
         places: Places,
+        limits: Limits,
         allowed_parameters: Collection[str],
     ) -> None:
         self._worker = worker
@@ -70,6 +73,7 @@ class Recorder:
         self._sites = sites
         self._salts = salts
         self._places = places
+        self._limits = limits
         self._allowed = frozenset(name.lower() for name in allowed_parameters)
 
     def prepare(self, event: ClientEvent, sender: Sender, now: int) -> Prepared | str:
@@ -91,6 +95,8 @@ class Recorder:
         if kind not in KNOWN_TYPES and not kind.isprintable():
             raise InvalidEvent("invalid_field", "A type has printable characters alone.", "event_type")
         site = self._sites.find(event.site or sender.origin_host or DEFAULT_SITE)
+        if principal is None:
+            self._limits.site(site.name, time.monotonic())
         host, page = clean_page(event.page, self._allowed)
         host = host or sender.origin_host
         if site.exclusions is not None and site.exclusions.cover(

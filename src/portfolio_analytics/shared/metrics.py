@@ -46,6 +46,7 @@ REFUSALS = (
     "unsupported_encoding",
     "unauthorized",
     "forbidden",
+    "rate_limited",
     "not_ready",
     "log_unavailable",
     "storage_unavailable",

@@ -15,6 +15,7 @@ from portfolio_analytics.consumer.decode import Decoded, decode
 from portfolio_analytics.producer.address import Places
 from portfolio_analytics.producer.decode import decode_event
 from portfolio_analytics.producer.event import ClientEvent
+from portfolio_analytics.producer.limits import Limits
 from portfolio_analytics.producer.policy import Policy
 from portfolio_analytics.producer.recorder import NotReady, Prepared, Recorder
 from portfolio_analytics.producer.salts import Salts
@@ -46,6 +47,7 @@ README_EXAMPLE = b"""{
   "screen_width": 1920,
   "screen_height": 1080
 }"""
+UNLIMITED = Limits(0, 0)
 IMPORTER = Principal("importer", frozenset({"import"}))
 
 
@@ -54,7 +56,7 @@ def recorder(days: range | None = None, **policy: bool) -> Recorder:
     salts = Salts()
     salts.keep({day: bytes([day % 256]) * 16 for day in days or range(today - 1, today + 3)}, today)
     chosen = {"consent_required": False, "block_automation": False, **policy}
-    return Recorder("w1", Policy(**chosen), Sites(None, 50), salts, Places(None), ["lang"])
+    return Recorder("w1", Policy(**chosen), Sites(None, 50), salts, Places(None), UNLIMITED, ["lang"])
 
 
 def sender(
@@ -182,7 +184,7 @@ def test_policy_comes_before_everything_that_could_make_a_site() -> None:
     assert ignored({}, sender(user_agent="curl/8"), recorder(block_automation=True)) == "automation"
     assert record({"consent": "granted", "consent_version": "3"}).consent == "granted"
     sites = Sites(None, max_sites=1)
-    rec = Recorder("w", Policy(False, False), sites, Salts(), Places(None), ())
+    rec = Recorder("w", Policy(False, False), sites, Salts(), Places(None), UNLIMITED, ())
     assert ignored({"site": "made-by-a-bot.example"}, bot, rec) == "bot"
     assert sites.find("other.example").is_new
 
@@ -199,7 +201,7 @@ def test_site_exclusions() -> None:
     sites.replace([SitePolicy("example.com", "example.com", [], ["192.0.2.0/24"], ["/admin/*"], False)])
     salts = Salts()
     salts.keep({NOW // DAY_MS: b"s" * 16}, NOW // DAY_MS)
-    rec = Recorder("w", Policy(False, False), sites, salts, Places(None), ())
+    rec = Recorder("w", Policy(False, False), sites, salts, Places(None), UNLIMITED, ())
     assert ignored({}, sender("192.0.2.9"), rec) == "excluded"
     assert ignored({"page": "/admin/users"}, rec=rec) == "excluded"
     assert record({"page": "/"}, rec=rec).page == "/"

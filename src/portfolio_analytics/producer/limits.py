@@ -1,0 +1,52 @@
+"""How many events anybody may send without a token: by network, and by site."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+
+from portfolio_analytics.producer.sender import Sender
+from portfolio_analytics.shared.errors import InvalidEvent
+from portfolio_analytics.shared.ratelimit import KeyMaker, limiter
+
+
+class Limits:
+    """Counts in one worker process. Rates are events a second; 0 is no limit.
+
+    Addresses that are not of the public Internet are not limited: behind them stand the machine itself,
+    a local network, or a proxy that nobody named in TRUSTED_PROXIES, with all its clients.
+    """
+
+    def __init__(self, address_rate: int, site_rate: int) -> None:
+        self._addresses = limiter("address", address_rate)
+        self._sites = limiter("site", site_rate)
+        self._keys = KeyMaker()
+
+    def sender(self, sender: Sender, events: int, now: float) -> None:
+        """Book `events` of a sender at `now` (steady seconds). Raises ApiError 429."""
+        if self._addresses is None or sender.principal is not None:
+            return
+        key = self._keys.of_address(sender.address)
+        wait = self._addresses.allow(key, now, events)
+        if wait is not None and is_public(sender.address):
+            raise self._addresses.refusal(key, now, wait)
+
+    def site(self, name: str, now: float) -> None:
+        """Book an event of a site. Raises InvalidEvent 429."""
+        if self._sites is None:
+            return
+        wait = self._sites.allow(hash(name), now)
+        if wait is not None:
+            raise InvalidEvent(
+                "rate_limited",
+                f"Too many events for this site; try again in {math.ceil(wait)} s.",
+                status=429,
+            )
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is of the public Internet."""
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        return False
