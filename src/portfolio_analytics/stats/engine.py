@@ -42,6 +42,10 @@ from portfolio_analytics.stats.site import Edges, Goal, Site
 from portfolio_analytics.storage.sql import statement
 
 Number = int | float | None
+
+COUNTS = frozenset({"visitors", "visits", "pageviews", "events"})
+"""Metrics that are 0, not null, where nothing happened."""
+
 Clock = Callable[[], datetime.datetime]
 
 SUM_OF_DAYS = {
@@ -201,7 +205,7 @@ def _compare(
     """Put beside each result the same group of the former period; buckets of time go by their number."""
     width = len(query.dimensions)
     found = {row[:width]: list(row[width:-1]) for row in before}
-    nothing: list[Number] = [0 if name in _COUNTS else None for name in query.metrics]
+    nothing: list[Number] = [0 if name in COUNTS else None for name in query.metrics]
     for result, row in zip(results, rows, strict=True):
         key = row[:width]
         values = found.get(key, nothing)
@@ -220,6 +224,3 @@ def _compare(
                 for name, new, old in zip(query.metrics, result.metrics, values, strict=True)
             ],
         )
-
-
-_COUNTS = frozenset({"visitors", "visits", "pageviews", "events"})

@@ -8,15 +8,34 @@ from starlette.routing import BaseRoute, Route
 
 from portfolio_analytics.shared.context import Context
 from portfolio_analytics.stats.engine import Engine
+from portfolio_analytics.stats.ledger_face import LedgerFace
 from portfolio_analytics.stats.query_face import QueryFace
 from portfolio_analytics.stats.reader import Reader
+from portfolio_analytics.stats.realtime_face import RealtimeFace
+from portfolio_analytics.stats.receipt_face import ReceiptFace
+from portfolio_analytics.stats.totals_face import TotalsFace
+from portfolio_analytics.stats.v1_face import V1Face
 
 
 def routes(context: Context) -> list[BaseRoute]:
     """All of them."""
-    reader = Reader(context.pool)
-    engine = Engine(reader, now, context.settings.retention_days)
-    return [Route("/api/v2/query", QueryFace(context.access, engine).answer, methods=["POST"])]
+    access = context.access
+    # A long query must not keep the quick answers waiting.
+    quick = Reader(context.pool)
+    engine = Engine(Reader(context.pool), now, context.settings.retention_days)
+    totals = TotalsFace(quick, access, public=context.settings.public_stats)
+    v1 = V1Face(quick, access, engine, now)
+    return [
+        Route("/api/stats", totals.answer),
+        Route("/api/receipts/{event_id}", ReceiptFace(quick, access).answer),
+        Route("/api/ledger", LedgerFace(quick, access, now).answer),
+        Route("/api/realtime", RealtimeFace(quick, access, engine, now).answer),
+        Route("/api/v2/query", QueryFace(access, engine).answer, methods=["POST"]),
+        Route("/api/v1/stats/realtime/visitors", v1.visitors_now),
+        Route("/api/v1/stats/aggregate", v1.aggregate),
+        Route("/api/v1/stats/timeseries", v1.timeseries),
+        Route("/api/v1/stats/breakdown", v1.breakdown),
+    ]
 
 
 def now() -> datetime.datetime:
