@@ -11,7 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-OURS = {"portfolio_analytics", "tests", "bench", "hatch_build"}
+OURS = {"portfolio_analytics", "tests", "bench", "hatch_build", "sbom"}
 
 
 def imported(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -7,6 +7,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import sbom
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
 ROOT = Path(__file__).parent.parent
 LOCKS = ROOT / "requirements"
 PIN = re.compile(r"^([a-z0-9][a-z0-9-]*)==(\S+)(?: ; [^\\]+)? \\$")
@@ -40,6 +44,14 @@ def npm_lock_problems(path: Path) -> list[str]:
     return wrong
 
 
+def bill_problems() -> list[str]:
+    """What is wrong with the bill of materials."""
+    if not sbom.BILL.is_file() or sbom.BILL.read_text() != sbom.bill():
+        return [f"{sbom.BILL.name} is not of these locks: run python scripts/sbom.py"]
+    wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(sbom.bill())
+    return [f"{sbom.BILL.name}: {wrong}"] if wrong else []
+
+
 def main() -> int:
     """Print every problem; 1 when there is one."""
     problems = []
@@ -61,6 +73,7 @@ def main() -> int:
             problems.append(f"runtime.lock: {name} of pyproject.toml is missing: run scripts/lock")
     for path in sorted((ROOT / "web").glob("*/package-lock.json")):
         problems += npm_lock_problems(path)
+    problems += bill_problems()
     print("\n".join(problems) or "locks are whole")
     return 1 if problems else 0
 
