@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -28,12 +29,12 @@ from portfolio_analytics.consumer.batch import Batch, Item
 from portfolio_analytics.consumer.continuation import Arrival, resolve
 from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.consumer.dictionary import Client
-from portfolio_analytics.consumer.dictionary_store import Dictionary, Page
+from portfolio_analytics.consumer.dictionary_store import Content, Dictionary, Page
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.consumer.event_row import COLUMNS, pack_event
 from portfolio_analytics.consumer.local_day import local_day
 from portfolio_analytics.consumer.positions import Position, advance
-from portfolio_analytics.consumer.rollup import Cells, add, cells
+from portfolio_analytics.consumer.rollup import CellChanges, Cells
 from portfolio_analytics.consumer.site import Site, find_sites, lock_sites
 from portfolio_analytics.consumer.visit import PAUSE_MS, Visit, VisitEvent, merge_visits, visits_of
 from portfolio_analytics.consumer.visit_store import Key, Lock, Window, to_date
@@ -330,21 +331,21 @@ class Store:
                 unchanged[visit.site_id, visit.visitor].append(visit)
         old, new = _by_visitor(before), _by_visitor(after)
         self._load_dictionaries((*before, *after, *(v for visits in unchanged.values() for v in visits)))
-        changes: dict[int, Cells] = defaultdict(dict)
+        changes: dict[int, CellChanges] = {}
         for person in people:
             site_id = person[0]
+            found = changes.get(site_id)
+            if found is None:
+                found = changes[site_id] = CellChanges(
+                    partial(self._look_up, self._clients, site_id),
+                    partial(self._look_up, self._origins, site_id),
+                )
+            found.change(old.get(person, []), new.get(person, []), unchanged.get(person, []))
+        return {site_id: found.cells() for site_id, found in changes.items()}
 
-            def client(number: int, site_id: int = site_id) -> Client:
-                return self._clients[site_id, number]
-
-            def origin(number: int, site_id: int = site_id) -> Origin:
-                return self._origins[site_id, number]
-
-            others = unchanged.get(person, [])
-            add(changes[site_id], cells([*new.get(person, ()), *others], client, origin))
-            if old.get(person) or others:
-                add(changes[site_id], cells([*old.get(person, ()), *others], client, origin), -1)
-        return changes
+    @staticmethod
+    def _look_up(dictionary: Dictionary[Content], site_id: int, number: int) -> Content:
+        return dictionary[site_id, number]
 
     def _load_dictionaries(self, visits: Iterable[Visit]) -> None:
         pages: set[Key] = set()
