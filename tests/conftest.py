@@ -18,6 +18,8 @@ from portfolio_analytics.storage.database import conninfo
 from portfolio_analytics.storage.embedded import EmbeddedPostgres
 from portfolio_analytics.storage.migrate import migrate
 
+pytest_plugins = ["tests.kafka.fixtures"]
+
 
 _numbers = itertools.count()
 
