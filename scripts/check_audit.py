@@ -29,7 +29,7 @@ def python_problems() -> list[str] | None:
     if all("skip_reason" in package for package in packages):
         return None
     return [
-        f"{package['name']} {package['version']}: {hole['id']}, mended in {hole['fix_versions'] or 'none yet'}"
+        f"{package['name']} {package['version']}: {hole['id']}, mended: {hole['fix_versions'] or 'not yet'}"
         for package in packages
         for hole in package.get("vulns", [])
     ]
