@@ -22,7 +22,7 @@ POST = "async ([path, body]) => (await fetch(path, {method: 'POST', body: JSON.s
 ATTACKS = {
     "a form": """(url) => {
         document.body.innerHTML = `<form method=post enctype=text/plain action="${url}/api/sites">
-            <input name='{"name":"stolen.example","time_zone":"' value='UTC"}'></form>`;
+            <input name='{"name":"stolen' value='.example"}'></form>`;
         document.forms[0].submit(); }""",
     "a script": """(url) => fetch(url + '/api/sites', {method: 'POST', mode: 'no-cors',
         credentials: 'include', body: '{"name":"stolen.example"}'}).then(r => r.type)""",
@@ -123,7 +123,7 @@ def test_another_page_cannot_use_the_session(
         shown = str(page.evaluate(ATTACKS[attack], service.url))
     assert "ADMIN_TOKEN" not in shown
     sites = own.evaluate("async () => (await (await fetch('/api/sites')).json()).sites")
-    assert "stolen.example" not in [site["name"] for site in sites]
+    assert not [site["name"] for site in sites if site["name"].startswith("stolen")]
 
 
 def test_our_own_page_can(service: RunningService, context: BrowserContext) -> None:
