@@ -27,7 +27,7 @@ from portfolio_analytics.storage.embedded import (
     UnusableDirectory,
     running_dsn,
 )
-from portfolio_analytics.storage.embedded_place import Account
+from portfolio_analytics.storage.embedded.place import Account
 
 SOURCES = Path(__file__).parents[2] / "src"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
@@ -39,7 +39,7 @@ import os, signal, sys
 from pathlib import Path
 import psycopg
 from portfolio_analytics.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from portfolio_analytics.storage.embedded_programs import programs_version
+from portfolio_analytics.storage.embedded.programs import programs_version
 programs_version()
 try:
     psycopg.connect("host=/nonexistent")

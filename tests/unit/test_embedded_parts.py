@@ -13,19 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from portfolio_analytics.storage.embedded_cluster import (
+from portfolio_analytics.storage.embedded.cluster import (
     cluster_mark,
     new_password,
     read_password,
     write_password,
 )
-from portfolio_analytics.storage.embedded_errors import AlreadyRunning, EmbeddedPostgresError, StartFailed
-from portfolio_analytics.storage.embedded_files import open_private, read_private, write_private
-from portfolio_analytics.storage.embedded_lock import DirectoryLock
-from portfolio_analytics.storage.embedded_place import find_place, make_data_dir
-from portfolio_analytics.storage.embedded_processes import end_processes, find_processes
-from portfolio_analytics.storage.embedded_programs import run_program, telling_line
-from portfolio_analytics.storage.embedded_socket import (
+from portfolio_analytics.storage.embedded.errors import AlreadyRunning, EmbeddedPostgresError, StartFailed
+from portfolio_analytics.storage.embedded.files import open_private, read_private, write_private
+from portfolio_analytics.storage.embedded.lock import DirectoryLock
+from portfolio_analytics.storage.embedded.place import find_place, make_data_dir
+from portfolio_analytics.storage.embedded.processes import end_processes, find_processes
+from portfolio_analytics.storage.embedded.programs import run_program, telling_line
+from portfolio_analytics.storage.embedded.socket import (
     find_socket_folder,
     make_socket_folder,
     remove_socket_folder,

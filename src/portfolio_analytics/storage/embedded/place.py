@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from portfolio_analytics.storage.embedded_errors import UnusableDirectory
-from portfolio_analytics.storage.embedded_files import read_private, sync_directory, write_private
+from portfolio_analytics.storage.embedded.errors import UnusableDirectory
+from portfolio_analytics.storage.embedded.files import read_private, sync_directory, write_private
 
 CLUSTER_NAME = "postgresql"
 _FALLBACK_ROOTS = (Path("/var/lib/portfolio-analytics"), Path("/var/lib/portfolio-analytics-database"))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from portfolio_analytics.storage.embedded_errors import StartFailed
+from portfolio_analytics.storage.embedded.errors import StartFailed
 
 _PROC = Path("/proc")
 _POLL_SECONDS = 0.02

@@ -1,4 +1,4 @@
-"""A real PostgreSQL in a directory, for installations that bring no database of their own."""
+"""The embedded server: started, adopted after a crash, stopped."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from portfolio_analytics.storage.embedded_cluster import (
+from portfolio_analytics.storage.embedded.cluster import (
     DATABASE,
     ROLE,
     check_cluster,
@@ -24,39 +24,28 @@ from portfolio_analytics.storage.embedded_cluster import (
     set_password,
     write_password,
 )
-from portfolio_analytics.storage.embedded_errors import (
-    AlreadyRunning,
+from portfolio_analytics.storage.embedded.errors import (
     EmbeddedPostgresError,
     StartFailed,
     UnusableDirectory,
 )
-from portfolio_analytics.storage.embedded_files import open_private
-from portfolio_analytics.storage.embedded_lock import DirectoryLock
-from portfolio_analytics.storage.embedded_place import (
+from portfolio_analytics.storage.embedded.files import open_private
+from portfolio_analytics.storage.embedded.lock import DirectoryLock
+from portfolio_analytics.storage.embedded.place import (
     CLUSTER_NAME,
     Place,
     find_place,
     holds_cluster,
     make_data_dir,
 )
-from portfolio_analytics.storage.embedded_processes import end_processes
-from portfolio_analytics.storage.embedded_programs import find_programs, spawn_program, telling_line
-from portfolio_analytics.storage.embedded_socket import (
+from portfolio_analytics.storage.embedded.processes import end_processes
+from portfolio_analytics.storage.embedded.programs import find_programs, spawn_program, telling_line
+from portfolio_analytics.storage.embedded.socket import (
     PORT,
     find_socket_folder,
     make_socket_folder,
     remove_socket_folder,
 )
-
-__all__ = [
-    "AlreadyRunning",
-    "EmbeddedPostgres",
-    "EmbeddedPostgresError",
-    "StartFailed",
-    "UnusableDirectory",
-    "make_data_dir",
-    "running_dsn",
-]
 
 _POLL_SECONDS = 0.02
 _LOG_KEPT_BYTES = 1 << 20

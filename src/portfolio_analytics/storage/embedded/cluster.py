@@ -11,12 +11,12 @@ import shutil
 import time
 from pathlib import Path
 
-from portfolio_analytics.storage.embedded_errors import UnusableDirectory
-from portfolio_analytics.storage.embedded_files import read_private, sync_directory, write_private
-from portfolio_analytics.storage.embedded_place import Place, holds_cluster
-from portfolio_analytics.storage.embedded_processes import end_processes
-from portfolio_analytics.storage.embedded_programs import programs_version, run_program
-from portfolio_analytics.storage.embedded_socket import PORT
+from portfolio_analytics.storage.embedded.errors import UnusableDirectory
+from portfolio_analytics.storage.embedded.files import read_private, sync_directory, write_private
+from portfolio_analytics.storage.embedded.place import Place, holds_cluster
+from portfolio_analytics.storage.embedded.processes import end_processes
+from portfolio_analytics.storage.embedded.programs import programs_version, run_program
+from portfolio_analytics.storage.embedded.socket import PORT
 
 DATABASE = "analytics"
 ROLE = "analytics"

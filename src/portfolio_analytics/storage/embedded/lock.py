@@ -5,8 +5,8 @@ import os
 import weakref
 from pathlib import Path
 
-from portfolio_analytics.storage.embedded_errors import AlreadyRunning
-from portfolio_analytics.storage.embedded_files import open_private
+from portfolio_analytics.storage.embedded.errors import AlreadyRunning
+from portfolio_analytics.storage.embedded.files import open_private
 
 
 class DirectoryLock:
