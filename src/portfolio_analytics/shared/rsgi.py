@@ -7,6 +7,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Protocol
 
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
+
 from portfolio_analytics.shared.deadlines import Deadlines
 from portfolio_analytics.shared.errors import AnalyticsError
 from portfolio_analytics.shared.http import error_body
@@ -101,6 +103,8 @@ async def read_body(
         if deadlines.passed(task):
             raise BodyError(408, "timeout", f"The body did not arrive within {seconds:g} seconds.") from None
         raise
+    except ProtocolClosed:
+        raise Disconnected("the client went away") from None
     finally:
         deadlines.end(task)
 
@@ -175,7 +179,7 @@ class AsgiBridge:
             )
         except BodyError as error:
             exchange.fail(error.status, error.code, error.message)
-        except Disconnected:
+        except (Disconnected, ProtocolClosed):
             pass
         except Exception:
             logger.exception("an answer failed: %s %s", scope.method, scope.path)
