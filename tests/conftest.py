@@ -32,7 +32,7 @@ def postgres_url() -> Iterator[str]:
         yield given
         return
     # As root the server runs as another user, who may not enter pytest's own private folders.
-    with tempfile.TemporaryDirectory(prefix="pa-postgres-", dir="/tmp") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="pa-postgres-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         with EmbeddedPostgres(Path(folder) / "data") as server:
             yield server.dsn

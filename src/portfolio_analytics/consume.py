@@ -23,6 +23,10 @@ from portfolio_analytics.supervisor import end_with_parent, stop_on_signals
 
 logger = logging.getLogger(__name__)
 
+NO_DATABASE = (
+    "DATABASE_URL: is needed here; `portfolio-analytics run` is the command that brings its own PostgreSQL"
+)
+
 
 def consume(settings: Settings) -> None:
     """Consume until SIGTERM or SIGINT. Raises TooManyBadRows when nothing but bad rows comes."""
@@ -52,12 +56,7 @@ def consume(settings: Settings) -> None:
 def database_url(settings: Settings) -> str:
     """DATABASE_URL, which this command needs. Raises SettingsError."""
     if settings.database_url is None:
-        raise SettingsError(
-            [
-                "DATABASE_URL: is needed here; `portfolio-analytics run` is the command that brings its own "
-                "PostgreSQL"
-            ]
-        )
+        raise SettingsError([NO_DATABASE])
     return settings.database_url.reveal()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import urllib.error
@@ -16,13 +15,13 @@ from rich.console import Console
 
 from portfolio_analytics.consume import migrate_patiently
 from portfolio_analytics.settings import Secret, Settings
+from portfolio_analytics.shared.access import digest
 from portfolio_analytics.shared.errors import SettingsError
 from portfolio_analytics.shared.log.file_lock import FileLock
 from portfolio_analytics.storage import sessions, steps
 from portfolio_analytics.storage.admin_token import load_or_create
 from portfolio_analytics.storage.database import connect
 from portfolio_analytics.storage.embedded import EmbeddedPostgres, make_data_dir
-from portfolio_analytics.shared.access import digest
 from portfolio_analytics.supervisor import Child, Supervisor, stop_on_signals
 
 logger = logging.getLogger(__name__)
@@ -109,7 +108,7 @@ def _token_place(settings: Settings) -> str:
 
 
 def _shown_host(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104 - compared, not bound
 
 
 def _wait_until_ready(url: str) -> bool:

@@ -242,8 +242,8 @@ def test_any_delivery_gives_the_same(
     site = f"{uuid.uuid4().hex}.example"
     events = [
         event(
-            site=site, visitor=visitor, time=NOON + quarter * 15 * MINUTE, type=kind, page=page, session=session,
-            referrer=referrer, flags=flags, duration_ms=1000 if kind == "time_spent" else None,
+            site=site, visitor=visitor, time=NOON + quarter * 15 * MINUTE, type=kind, page=page,
+            session=session, referrer=referrer, flags=flags, duration_ms=1000 if kind == "time_spent" else None,
         )
         for visitor, quarter, kind, page, session, referrer, flags in history
     ]  # fmt: skip
@@ -259,7 +259,7 @@ def test_any_delivery_gives_the_same(
 
 
 def _deliver(database: str, events: list[EventRecord], dice: random.Random) -> None:
-    """Both partitions get the events in some order, some of them twice, through consumers that come and go."""
+    """Both partitions get the events in some order, some twice, through consumers that come and go."""
     doubled = [*events, *dice.choices(events, k=dice.randint(0, len(events)))]
     dice.shuffle(doubled)
     with connect(database) as connection:

@@ -37,7 +37,8 @@ def verify() -> None:
         report = compare(connection, on_progress)
         names = _site_names(connection)
     console.print(
-        f"{report.events:,} events, {report.visits:,} visits, {report.cells:,} rollups, {report.totals:,} totals"
+        f"{report.events:,} events, {report.visits:,} visits, {report.cells:,} rollups, "
+        f"{report.totals:,} totals"
     )
     if report.clean:
         console.print("Everything is as the rows say.")
@@ -117,7 +118,8 @@ def list_bad_rows(*, limit: int = 50) -> None:
         for row in bad_rows.latest(connection, limit):
             table.add_row(
                 str(row.number), f"{row.created_at:%Y-%m-%d %H:%M:%S}", str(row.partition), str(row.offset),
-                row.site or "", row.reason, row.detail, f"{row.retried_at:%Y-%m-%d %H:%M}" if row.retried_at else "",
+                row.site or "", row.reason, row.detail,
+                f"{row.retried_at:%Y-%m-%d %H:%M}" if row.retried_at else "",
             )  # fmt: skip
     console.print(table)
 

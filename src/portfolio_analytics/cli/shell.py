@@ -49,7 +49,8 @@ def database_address(settings: Settings) -> str:
     address = running_dsn(settings.data_dir)
     if address is None:
         raise StorageUnavailable(
-            f"No database: set DATABASE_URL, or start `portfolio-analytics run` (DATA_DIR {settings.data_dir})."
+            "No database: set DATABASE_URL, or start `portfolio-analytics run` "
+            f"(DATA_DIR {settings.data_dir})."
         )
     return address
 

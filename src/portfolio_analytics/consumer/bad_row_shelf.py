@@ -13,7 +13,8 @@ from portfolio_analytics.shared.errors import UnknownName
 from portfolio_analytics.shared.log.protocol import LogRecord
 
 _SELECT = """
-SELECT bad_row_id, created_at, partition, log_offset, site, reason, detail, accepted_at, retried_at, topic_id, key, value
+SELECT bad_row_id, created_at, partition, log_offset, site, reason, detail, accepted_at, retried_at, topic_id,
+    key, value
 FROM bad_rows
 """
 

@@ -14,7 +14,8 @@ from portfolio_analytics.consumer.decode import MAX_TIME_MS, Rejected
 POLICY_REASONS = frozenset({"erased", "expired", "site_deleted", "site_reset", "spam"})
 
 _ADD = """
-INSERT INTO bad_rows (topic_id, partition, log_offset, reason, detail, event_id, site, accepted_at, key, value)
+INSERT INTO bad_rows
+    (topic_id, partition, log_offset, reason, detail, event_id, site, accepted_at, key, value)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (topic_id, partition, log_offset) DO NOTHING
 """

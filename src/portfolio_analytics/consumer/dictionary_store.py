@@ -37,7 +37,8 @@ class Dictionary(Generic[Content]):
         table, identity, columns = _TABLES[content]
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
         self._insert = sql.SQL(
-            "INSERT INTO {table} (site_id, {identity}, {names}) SELECT * FROM unnest(%s::int[], %s::bigint[], {arrays}) "
+            "INSERT INTO {table} (site_id, {identity}, {names}) "
+            "SELECT * FROM unnest(%s::int[], %s::bigint[], {arrays}) "
             "ORDER BY 1, 2 ON CONFLICT DO NOTHING"
         ).format(
             table=sql.Identifier(table),
@@ -56,7 +57,8 @@ class Dictionary(Generic[Content]):
 
     def store(self, connection: psycopg.Connection[Any], entries: dict[Entry, Content]) -> None:
         """Make sure that `entries` are in the table. The connection must be in autocommit mode: an entry
-        that is remembered here must not vanish with a batch that is rolled back."""
+        that is remembered here must not vanish with a batch that is rolled back.
+        """
         missing = {entry: content for entry, content in entries.items() if entry not in self._known}
         if not missing:
             return

@@ -22,14 +22,13 @@ ON CONFLICT (site_id, key) DO UPDATE SET until = greatest(suppressions.until, ex
 """
 _LATER = "SELECT key FROM visitors WHERE site_id = %s AND continues = ANY(%s)"
 _FIND = """
-SELECT actor, (extract(epoch FROM min(time)) * 1000)::bigint, (extract(epoch FROM max(time)) * 1000)::bigint,
-    array_agg(DISTINCT visitor)
+SELECT actor, (extract(epoch FROM min(time)) * 1000)::bigint, (extract(epoch FROM max(time)) * 1000)::bigint
 FROM events WHERE site_id = %s AND (visitor = ANY(%s) OR actor = ANY(%s)) GROUP BY actor
 """
 _DELETE = "DELETE FROM events WHERE site_id = %s AND (visitor = ANY(%s) OR actor = ANY(%s))"
 _EVENTS = """
-SELECT e.event_id, e.time, e.type, p.path, e.title, e.duration_ms, e.scroll_depth, e.target, e.props, e.consent,
-    o.referrer, o.source, c.browser, c.os, c.device, c.country, c.region, c.city
+SELECT e.event_id, e.time, e.type, p.path, e.title, e.duration_ms, e.scroll_depth, e.target, e.props,
+    e.consent, o.referrer, o.source, c.browser, c.os, c.device, c.country, c.region, c.city
 FROM events e
 LEFT JOIN pages p USING (site_id, page_id)
 LEFT JOIN origins o USING (site_id, origin_id)
@@ -57,7 +56,7 @@ def erase(store: Store, site_id: int, keys: list[int]) -> int:
         actors = sorted({actor for actor, *_ in found} - set(keys))
         cursor.execute(_SUPPRESS, [site_id, actors])
         erased = cursor.execute(_DELETE, [site_id, keys, keys]).rowcount
-        span = Window(min(low for _, low, _, _ in found), max(high for _, _, high, _ in found))
+        span = Window(min(low for _, low, _ in found), max(high for _, _, high in found))
         concerned: set[Key] = {(site_id, actor) for actor, *_ in found}
         store.recount_within(cursor, concerned, span)
     return erased

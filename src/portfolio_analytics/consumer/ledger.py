@@ -18,7 +18,8 @@ LedgerKey = tuple[int, str, str, str]  # minute since 1970, worker, kind, reason
 _ADD = """
 INSERT INTO ledger (minute, worker, kind, reason, slot, n)
 SELECT to_timestamp(minute * 60), worker, kind, reason, %s, n
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[]) AS k (minute, worker, kind, reason, n)
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[])
+    AS k (minute, worker, kind, reason, n)
 ORDER BY 1, 2, 3, 4
 ON CONFLICT (minute, worker, kind, reason, slot) DO UPDATE SET n = ledger.n + excluded.n
 """

@@ -20,7 +20,8 @@ DAYS_AHEAD = 2
 LEDGER_DAYS = 90
 _LOCK = 0x6D61696E
 _SET_HORIZON = """
-INSERT INTO row_horizon (day) VALUES (%s) ON CONFLICT (one) DO UPDATE SET day = greatest(row_horizon.day, excluded.day)
+INSERT INTO row_horizon (day) VALUES (%s)
+ON CONFLICT (one) DO UPDATE SET day = greatest(row_horizon.day, excluded.day)
 """
 
 

@@ -1,8 +1,8 @@
 """Rebuild: make visits, rollups and totals what the rows say, while ingestion goes on.
 
-First the visits that differ are counted anew from their rows, each batch in one transaction that also corrects
-the rollups. Then what the rollups and totals still differ by from the visits is added, all of it in one
-transaction: a difference found in one snapshot stays right whatever is added to both sides meanwhile, so
+First the visits that differ are counted anew from their rows, each batch in one transaction that also
+corrects the rollups. Then what the rollups and totals still differ by from the visits is added, all of it in
+one transaction: a difference found in one snapshot stays right whatever is added to both sides meanwhile, so
 nobody waits and no reader sees a half-made number.
 """
 

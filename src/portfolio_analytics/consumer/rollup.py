@@ -132,7 +132,7 @@ def add(total: Cells, cells: Cells, sign: int = 1) -> None:
 class CellChanges:
     """What a batch changes on one site, gathered visit by visit.
 
-    Most changes are of visitors with a single visit, which is new or goes on under the same client and origin.
+    Most changes are of visitors with one visit, which is new or goes on under the same client and origin.
     Such a change is the same numbers for each value of the client and of the origin, so it is added up under
     their ids and spread over the dimensions once, at the end.
     """
@@ -265,10 +265,8 @@ def _whole(visit: Visit, day: VisitDay, known: int) -> list[int]:
 
 
 def _page_numbers(use: PageUse, known: int) -> list[int]:
-    scrolled = use.scroll >= 0
-    return [
-        1, known, 1, 0, use.views, use.events, 0, use.engaged_ms, use.scroll if scrolled else 0, int(scrolled),
-    ]  # fmt: skip
+    scroll, scrolled = (use.scroll, 1) if use.scroll >= 0 else (0, 0)
+    return [1, known, 1, 0, use.views, use.events, 0, use.engaged_ms, scroll, scrolled]
 
 
 def _visit_values(

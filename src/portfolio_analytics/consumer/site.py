@@ -31,7 +31,8 @@ class Site(NamedTuple):
 
 def find_sites(connection: psycopg.Connection[Any], names: Iterable[str]) -> dict[str, int]:
     """The numbers of the sites of these names; those that are missing are made, since their events were
-    acknowledged. The connection must be in autocommit mode."""
+    acknowledged. The connection must be in autocommit mode.
+    """
     wanted = sorted(set(names))
     found = dict(connection.execute(_FIND, [wanted]).fetchall())
     missing = [name for name in wanted if found[name] is None]

@@ -76,7 +76,7 @@ _SUPPRESSED = (
 
 
 class Outcome(NamedTuple):
-    """What became of a batch. `counted` has (minute and moment of acceptance in ms) of every event counted."""
+    """What became of a batch. `counted` has when each counted event was accepted (Unix milliseconds)."""
 
     counted: list[int]
     duplicate: int
@@ -110,8 +110,7 @@ class Store:
         self._prepare(items)
         with self.connection.transaction(), self.connection.cursor() as cursor:
             advance(self.connection, self.topic_id, held, batch.ends)
-            outcome = self._store(cursor, items, [*batch.rejected, *expired], batch)
-        return outcome
+            return self._store(cursor, items, [*batch.rejected, *expired], batch)
 
     def replay(self, batch: Batch, now_ms: int) -> int:
         """Store what is missing of `batch`, without a position and without the ledger; how many rows were.
@@ -220,7 +219,8 @@ class Store:
         self, cursor: psycopg.Cursor[Any], items: list[Item]
     ) -> tuple[dict[int, Site], dict[Key, Lock], list[Item], list[Rejected]]:
         """Lock the sites and whom the events are of, turn away what is not to be counted, and give what goes
-        on past midnight to yesterday's visitor."""
+        on past midnight to yesterday's visitor.
+        """
         if not items:
             return {}, {}, [], []
         wanted = {item.site_id for item in items}
@@ -303,7 +303,8 @@ class Store:
         slot: int,
     ) -> None:
         """Replace the visits that `change` says by those it says, given the stored ones of everyone
-        concerned, and add what that changes to the rollups."""
+        concerned, and add what that changes to the rollups.
+        """
         while True:
             unlocked = people - locks.keys()
             if unlocked:
@@ -401,7 +402,8 @@ def _keys(items: list[Item]) -> set[Key]:
 
 def _windows(visits: list[Visit]) -> dict[Key, Window]:
     """For each visitor and actor the span in which other visits could matter: those close enough to be one
-    with a visit, and for visitors all of the days on which they are counted once."""
+    with a visit, and for visitors all of the days on which they are counted once.
+    """
     windows: dict[Key, Window] = {}
     for visit in visits:
         low, high = _day_span(min(visit.days), max(visit.days))
@@ -466,10 +468,11 @@ def _continue_visits(cursor: psycopg.Cursor[Any], items: list[Item], locks: dict
 def _insert_events(cursor: psycopg.Cursor[Any], items: list[Item]) -> tuple[list[Item], list[Item]]:
     """Insert what is not there yet; returns what was inserted and what was a duplicate."""
     unique: dict[tuple[int, int, object], Item] = {}
-    duplicates = []
-    for item in items:
-        if unique.setdefault((item.site_id, item.event.day, item.event.id), item) is not item:
-            duplicates.append(item)
+    duplicates = [
+        item
+        for item in items
+        if unique.setdefault((item.site_id, item.event.day, item.event.id), item) is not item
+    ]
     fresh = list(unique.values())
     copy_rows(
         cursor,

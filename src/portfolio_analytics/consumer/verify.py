@@ -36,20 +36,20 @@ RollupKey = tuple[int, int, int, str]  # site, local day, dimension, value
 TotalKey = tuple[int, int, str]  # site, local day, type
 
 _ROWS = """
-SELECT e.site_id, e.actor, e.visitor, (e.flags & %s) <> 0, (extract(epoch FROM e.time) * 1000)::bigint, e.type,
-    e.page_id, e.client_id, e.origin_id, coalesce(e.duration_ms, 0), coalesce(e.scroll_depth, -1)::int
+SELECT e.site_id, e.actor, e.visitor, (e.flags & %s) <> 0, (extract(epoch FROM e.time) * 1000)::bigint,
+    e.type, e.page_id, e.client_id, e.origin_id, coalesce(e.duration_ms, 0), coalesce(e.scroll_depth, -1)::int
 FROM events e ORDER BY e.site_id, e.actor
 """
 _MS = "(extract(epoch FROM {0}) * 1000)::bigint"
 _VISITS = f"""
-SELECT site_id, actor, visitor, {_MS.format("start_time")}, {_MS.format("end_time")}, client_id, origin_id, known,
-    {_MS.format("entry_time")}, entry_page, {_MS.format("exit_time")}, exit_page, detail
+SELECT site_id, actor, visitor, {_MS.format("start_time")}, {_MS.format("end_time")}, client_id,
+    origin_id, known, {_MS.format("entry_time")}, entry_page, {_MS.format("exit_time")}, exit_page, detail
 FROM visits ORDER BY site_id, {{0}}
 """
 
 
 class VisitDifference(NamedTuple):
-    """A visit that is not what the rows say: it is stored and should not be, or the reverse, or both differ."""
+    """A visit that is not what the rows say: one too many, one too few, or another than it should be."""
 
     stored: Visit | None
     expected: Visit | None

@@ -39,7 +39,8 @@ RETURNING site_id, key, continues, long_since
 _MS = "(extract(epoch FROM v.{0}) * 1000)::bigint"
 _SELECT = f"""
 SELECT v.site_id, v.actor, v.visitor, {_MS.format("start_time")}, {_MS.format("end_time")}, v.client_id,
-    v.origin_id, v.known, {_MS.format("entry_time")}, v.entry_page, {_MS.format("exit_time")}, v.exit_page, v.detail
+    v.origin_id, v.known, {_MS.format("entry_time")}, v.entry_page, {_MS.format("exit_time")},
+    v.exit_page, v.detail
 FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) AS k (site_id, key, low, high)
 JOIN visits v ON v.site_id = k.site_id AND v.{{0}} = k.key
     AND v.start_time <= to_timestamp(k.high / 1000.0) AND v.end_time >= to_timestamp(k.low / 1000.0)
@@ -57,14 +58,15 @@ WHERE v.site_id = c.site_id AND v.day = c.day AND v.actor = c.actor AND v.start_
     AND v.day BETWEEN %s AND %s
 """
 _DELETE = """
-DELETE FROM visits v USING unnest(%s::int[], %s::date[], %s::bigint[], %s::bigint[]) AS k (site_id, day, actor, start)
+DELETE FROM visits v
+USING unnest(%s::int[], %s::date[], %s::bigint[], %s::bigint[]) AS k (site_id, day, actor, start)
 WHERE v.site_id = k.site_id AND v.day = k.day AND v.actor = k.actor
     AND v.start_time = to_timestamp(k.start / 1000.0) AND v.day BETWEEN %s AND %s
 """
 
 ROWS = """
-SELECT e.site_id, e.actor, e.visitor, (e.flags & %s) <> 0, (extract(epoch FROM e.time) * 1000)::bigint, e.type,
-    e.page_id, e.client_id, e.origin_id, coalesce(e.duration_ms, 0), coalesce(e.scroll_depth, -1)::int
+SELECT e.site_id, e.actor, e.visitor, (e.flags & %s) <> 0, (extract(epoch FROM e.time) * 1000)::bigint,
+    e.type, e.page_id, e.client_id, e.origin_id, coalesce(e.duration_ms, 0), coalesce(e.scroll_depth, -1)::int
 FROM events e WHERE e.site_id = %s
     AND e.time BETWEEN to_timestamp(%s / 1000.0) AND to_timestamp(%s / 1000.0)
 """

@@ -47,7 +47,7 @@ def partition_days(connection: psycopg.Connection, table: str) -> list[datetime.
         "WHERE i.inhparent = to_regclass(%s) ORDER BY 1",
         [table],
     ).fetchall()
-    return [datetime.datetime.strptime(name.rsplit("_", 1)[1], "%Y%m%d").date() for (name,) in rows]
+    return [datetime.date.fromisoformat(name.rsplit("_", 1)[1]) for (name,) in rows]
 
 
 def drop_days(connection: psycopg.Connection, before: datetime.date) -> list[datetime.date]:

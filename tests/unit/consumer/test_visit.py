@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,7 +65,7 @@ def test_order_makes_no_difference(found: list[VisitEvent], dice: object) -> Non
 def test_batches_make_no_difference(found: list[VisitEvent], cuts: list[int]) -> None:
     visits = []
     edges = [0, *sorted(cuts), len(found)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         visits = merge_visits([*visits, *visits_of(found[start:end])])
     assert visits == visits_of(found)
 
