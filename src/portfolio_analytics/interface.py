@@ -7,7 +7,6 @@ the second.
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,6 +17,9 @@ from portfolio_analytics.admin.operations import OPERATIONS as ADMINISTRATION
 from portfolio_analytics.producer.event import ClientEvent
 from portfolio_analytics.shared.log.spool import SpoolFigures
 from portfolio_analytics.shared.openapi import PUBLIC, Media, Operation, Parameter
+from portfolio_analytics.stats.ledger_face import Ledger
+from portfolio_analytics.stats.receipt_face import Receipt
+from portfolio_analytics.stats.totals_face import Totals
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -77,28 +79,16 @@ class State(msgspec.Struct, omit_defaults=True):
     error: str | None = None
 
 
-class Totals(msgspec.Struct):
-    """Events ever counted, by type; they outlive rows that were dropped."""
+class Aggregate(msgspec.Struct):
+    """Each metric's value, and its change where that was asked."""
 
-    total_events: Count
-    events_by_type: dict[str, Count]
-
-
-class Receipt(msgspec.Struct):
-    """Where one event is on its way."""
-
-    event_id: UUID
-    state: Literal["spooled", "logged", "counted", "duplicate", "rejected"]
-    partition: Count | None
-    offset: Count | None
-    accepted_at: datetime | None
-    counted_at: datetime | None
+    results: dict[str, dict[str, Any]]
 
 
-class Ledger(msgspec.Struct):
-    """The minutes of acceptance: accepted = counted + duplicate + rejected + in_flight."""
+class Rows(msgspec.Struct):
+    """One object a row."""
 
-    minutes: list[dict[str, Any]]
+    results: list[dict[str, Any]]
 
 
 class QueryAnswer(msgspec.Struct):
@@ -117,6 +107,29 @@ _INTAKE_ERRORS = (400, 401, 408, 413, 415, 422, 429, 503)
 _SITE = Parameter("site", "A site's name; without it, all sites.")
 _PAGE = Media("text/html", "A page.")
 _SCRIPT = Media("text/javascript", "A script.")
+
+_PERIOD = (
+    Parameter("period", "day, 7d, 30d, month, 6mo, 12mo, year, custom, ...; 30d without it."),
+    Parameter("date", "The day that the period ends with; two of them for custom."),
+    Parameter("metrics", "Comma list; visitors without it."),
+    Parameter("filters", "Such as visit:country==DE;event:page==/blog**."),
+)
+
+
+def _v1(path: str, summary: str, kind: Any, *parameters: Parameter) -> Operation:
+    """One call of the Plausible Stats API v1."""
+    site = Parameter("site_id", "A site's name.", required=True)
+    return Operation(
+        "GET",
+        f"/api/v1/stats/{path}",
+        summary,
+        "read",
+        "statistics",
+        {200: kind},
+        errors=(400,),
+        parameters=(site, *parameters),
+    )
+
 
 INTAKE = (
     Operation(
@@ -165,11 +178,11 @@ STATISTICS = (
         PUBLIC,
         "statistics",
         {200: Totals},
-        errors=(400, 401, 403, 404, 422, 429, 503),
+        errors=(400, 401, 403, 429, 503),
         parameters=(
             _SITE,
-            Parameter("from", "First local day.", date),
-            Parameter("to", "Last local day.", date),
+            Parameter("from", "First local day, or a time on it."),
+            Parameter("to", "Last local day, or a time on it."),
         ),
         description="Needs a token with the scope `read` where PUBLIC_STATS is false.",
     ),
@@ -180,10 +193,11 @@ STATISTICS = (
         "read",
         "checks",
         {200: Receipt},
-        errors=(400, 422),
+        errors=(400,),
         parameters=(
-            Parameter("partition", "Where its answer said it is.", Count),
-            Parameter("offset", "Where its answer said it is.", Count),
+            Parameter("partition", "Where the answer to the event said it is."),
+            Parameter("offset", "Where the answer to the event said it is."),
+            _SITE,
         ),
     ),
     Operation(
@@ -193,8 +207,8 @@ STATISTICS = (
         "read",
         "checks",
         {200: Ledger},
-        errors=(400, 422),
-        parameters=(Parameter("minutes", "How many minutes back.", Annotated[int, Meta(ge=1)]),),
+        errors=(400,),
+        parameters=(Parameter("minutes", "How many minutes back; 60 without it."),),
     ),
     Operation(
         "POST",
@@ -209,12 +223,36 @@ STATISTICS = (
     Operation(
         "GET",
         "/api/realtime",
-        "Events as they are counted",
+        "Visitors and events as they are counted",
         "read",
         "statistics",
         {200: Media("text/event-stream", "Server-sent events.")},
-        errors=(400, 422),
+        errors=(400,),
         parameters=(_SITE,),
+    ),
+    _v1("realtime/visitors", "Visitors of the last 5 minutes", int),
+    _v1(
+        "aggregate",
+        "Totals of a period",
+        Aggregate,
+        *_PERIOD,
+        Parameter("compare", "previous_period puts the period before beside it."),
+    ),
+    _v1(
+        "timeseries",
+        "A period by time",
+        Rows,
+        *_PERIOD,
+        Parameter("interval", "minute, hour, date, week or month."),
+    ),
+    _v1(
+        "breakdown",
+        "A period by one property",
+        Rows,
+        *_PERIOD,
+        Parameter("property", "Such as visit:source.", required=True),
+        Parameter("limit", "Rows a page; 100 without it."),
+        Parameter("page", "Which page; 1 without it."),
     ),
 )
 
