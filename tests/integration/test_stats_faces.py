@@ -347,7 +347,8 @@ class TestReceipts:
     async def test_a_rejected_event(self, client: httpx.AsyncClient, feeder: Feeder) -> None:
         event_id = uuid.uuid4()
         feeder.connection.execute(
-            "INSERT INTO bad_rows (topic_id, partition, log_offset, reason, detail, event_id, site, accepted_at)"
+            "INSERT INTO bad_rows"
+            " (topic_id, partition, log_offset, reason, detail, event_id, site, accepted_at)"
             " VALUES ('topic', 0, 77, 'out_of_range', '', %s, 'one.example', '2026-03-05T12:00Z')",
             [event_id],
         )

@@ -316,6 +316,8 @@ def _filter(value: Any, path: str, depth: int) -> Filter:
     if not isinstance(value, list) or len(value) < 2:
         raise invalid("A filter is a list such as ['is', 'visit:country', ['DE']].", path)
     operator = value[0]
+    if not isinstance(operator, str):
+        raise invalid("An operator is text.", f"{path}[0]")
     if operator in ("and", "or", "not", "has_done", "has_not_done"):
         if len(value) != 2:
             raise invalid(f"'{operator}' is followed by one value.", path)
