@@ -56,6 +56,16 @@ OPEN = {
     "GET /dashboard/{name}",
 }
 
+# What pages of other origins may read.
+SHARED = {
+    "/api/stats",
+    "/api/health",
+    "/api/health/live",
+    "/api/health/ready",
+    "/tracker.js",
+    "/vitals.js",
+}
+
 _networks = itertools.count(1)
 
 
@@ -221,6 +231,25 @@ def test_the_administrator_may(town: Town) -> None:
             assert town.call(operation, **sender).status_code == 200, title(operation)
     query = next(operation for operation in GUARDED if operation.path == "/api/v2/query")
     assert town.call(query, **sender).status_code == 200
+
+
+@pytest.mark.parametrize("operation", [op for op in OPERATIONS if op.tag != "events"], ids=title)
+def test_no_answer_lets_a_browser_be_misled(town: Town, operation: Operation) -> None:
+    answer = town.call(operation)
+    policy = answer.headers["content-security-policy"]
+    assert "'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    for exception in ("unsafe", "*", "http:", "https:", "blob:"):
+        assert exception not in policy
+    assert "data:" not in policy.replace("img-src 'self' data:", "")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert "set-cookie" not in answer.headers
+    foreign = town.call(operation, headers={"Origin": "https://evil.example"})
+    readable = operation.path in SHARED
+    assert (foreign.headers.get("access-control-allow-origin") == "*") is readable
+    assert "access-control-allow-credentials" not in foreign.headers
 
 
 DESCRIBED = schemathesis.openapi.from_dict(document(OPERATIONS, "0"))

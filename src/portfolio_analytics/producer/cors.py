@@ -11,8 +11,12 @@ SECURITY_HEADERS = [
     ("referrer-policy", "no-referrer"),
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
 ]
-"""On every answer but those of intake, which only `nosniff` concerns: they are never shown as a page."""
+"""On every answer but those of intake, which only `nosniff` concerns: they are never shown as a page.
+
+A page brings a policy of its own; what is no page may load nothing, should a browser show it.
+"""
 
 _VARY = ("vary", "Origin")
 _NOSNIFF = ("x-content-type-options", "nosniff")
