@@ -8,6 +8,8 @@ export interface Found<T> {
   data: T | null;
   failure: ApiFailure | null;
   busy: boolean;
+  /** `data` answers a question that was asked before; the answer to this one is awaited. */
+  stale: boolean;
 }
 
 /** A number that grows whenever what is shown should be asked for again. */
@@ -35,7 +37,7 @@ export function useQuery(query: Query | null): Found<Answer> {
     },
   );
   const known = key === null ? undefined : answers.get(key);
-  if (known && !found.failure) return { ...found, data: known };
+  if (known && !found.failure) return { ...found, data: known, stale: false };
   return { ...found, data: found.data?.form === form ? found.data.answer : null };
 }
 
@@ -52,7 +54,7 @@ export function useFound<T>(
   refresh: number,
   load: (signal: AbortSignal) => Promise<T>,
 ): Found<T> {
-  const [state, setState] = useState<Found<T> & { key: string | null }>({ key, data: null, failure: null, busy: true });
+  const [state, setState] = useState<Omit<Found<T>, "stale"> & { key: string | null }>({ key, data: null, failure: null, busy: true });
   useEffect(() => {
     if (key === null) return undefined;
     const controller = new AbortController();
@@ -68,5 +70,5 @@ export function useFound<T>(
     );
     return () => controller.abort();
   }, [key, refresh]);
-  return state;
+  return { ...state, stale: state.key !== key };
 }

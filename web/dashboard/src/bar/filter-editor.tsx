@@ -63,17 +63,13 @@ export function FilterEditor({ scope, filter, onSave, onClose }: Props) {
               <input class="field" value={property} onInput={(event) => setProperty(event.currentTarget.value)} />
             </label>
           )}
-          <label>
-            <span class="hidden">Operator</span>
-            <span aria-hidden="true">&nbsp;</span>
-            <select class="field" value={operator} onChange={(event) => setOperator(event.currentTarget.value as Operator)}>
+            <select class="field operator" aria-label="Operator" value={operator} onChange={(event) => setOperator(event.currentTarget.value as Operator)}>
               {Object.entries(OPERATOR_LABELS).map(([name, label]) => (
                 <option key={name} value={name}>
                   {label}
                 </option>
               ))}
             </select>
-          </label>
         </div>
         <label>
           Value

@@ -34,16 +34,15 @@ export function TopBar({ session, site, visitors, onSignOut, onHelp }: Props) {
         <Icon name="brand" />
       </span>
       {session.sites.length > 1 ? (
-        <label class="site-switcher">
-          <span class="hidden">Site</span>
-          <select class="field" value={site} onChange={(event) => go({ site: event.currentTarget.value, filters: [], details: null })}>
+        <div class="site-switcher">
+          <select class="field" aria-label="Site" value={site} onChange={(event) => go({ site: event.currentTarget.value, filters: [], details: null })}>
             {session.sites.map(({ name }) => (
               <option key={name} value={name}>
                 {name}
               </option>
             ))}
           </select>
-        </label>
+        </div>
       ) : (
         <h1 class="site-name">{site}</h1>
       )}

@@ -22,7 +22,7 @@ export function Headline({ scope, span, then, zone, now }: Props) {
   const { view, go } = useNavigation();
   const metrics = headline(scope.filters);
   const compared = comparisons(span, then, zone, todayIn(zone, now), now);
-  const { data, failure, busy } = useQuery({ ...about(scope), metrics, ...(compared ? { include: { comparisons: compared } } : {}) });
+  const { data, failure, stale } = useQuery({ ...about(scope), metrics, ...(compared ? { include: { comparisons: compared } } : {}) });
   if (failure) return <Notice failure={failure} />;
   const row = data?.results[0];
   const warnings = span && daysOf(span) === 1 ? {} : (data?.meta.metric_warnings ?? {});
@@ -30,7 +30,7 @@ export function Headline({ scope, span, then, zone, now }: Props) {
   const notes = [...new Set(Object.values(warnings).map(({ warning }) => warning))];
   return (
     <>
-    <div class="figures" aria-busy={busy && !data} role="group" aria-label="Headline figures: choose one for the chart">
+    <div class="figures" aria-busy={stale || !data} role="group" aria-label="Headline figures: choose one for the chart">
       {metrics.map((metric, index) => (
         <button key={metric} type="button" class="figure" aria-pressed={chosen(view.metric, metrics) === metric} onClick={() => go({ metric })}>
           <span class="figure-name">

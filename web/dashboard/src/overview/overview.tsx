@@ -33,19 +33,17 @@ export function Overview({ site, zone, span, now }: Props) {
       <div class="tools">
         <Filters scope={scope} />
         <div class="tools-end">
-          <label>
-            <span class="hidden">Compare with</span>
-            <select
-              class="field"
-              value={view.comparison}
-              disabled={span === null}
-              onChange={(event) => go({ comparison: event.currentTarget.value as Comparison })}
-            >
-              <option value="off">No comparison</option>
-              <option value="previous">vs previous period</option>
-              <option value="year">vs year before</option>
-            </select>
-          </label>
+          <select
+            class="field"
+            aria-label="Compare with"
+            value={view.comparison}
+            disabled={span === null}
+            onChange={(event) => go({ comparison: event.currentTarget.value as Comparison })}
+          >
+            <option value="off">No comparison</option>
+            <option value="previous">vs previous period</option>
+            <option value="year">vs year before</option>
+          </select>
           <PeriodPicker span={span} today={todayIn(zone, now)} />
         </div>
       </div>

@@ -34,7 +34,7 @@ export function Trend({ scope, span, then, zone, now }: Props) {
     dimensions: [`time:${interval}`],
     include: { time_labels: true },
   };
-  const { data, failure, busy } = useQuery(question);
+  const { data, failure, stale } = useQuery(question);
   const former = useQuery(then && { ...question, date_range: rangeOf(then) });
   if (failure) return <Notice failure={failure} />;
 
@@ -60,7 +60,7 @@ export function Trend({ scope, span, then, zone, now }: Props) {
   };
 
   return (
-    <div class="trend" aria-busy={busy}>
+    <div class="trend" aria-busy={stale || !data}>
       <div class="trend-tools">
         <div class="segments" role="group" aria-label="Interval">
           {intervals.length > 1 &&

@@ -40,7 +40,7 @@ export function Details({ title, tab, scope, onChoose, onClose }: Props) {
   // Countries are searched by their names, which the server does not know; there are few of them.
   const byName = dimension === "visit:country";
   const metrics: Metric[] = ["visitors", ...tab.more];
-  const { data, failure, busy } = useQuery({
+  const { data, failure, stale } = useQuery({
     ...about(scope),
     filters: [
       ...scope.filters.map(toApi),
@@ -84,7 +84,7 @@ export function Details({ title, tab, scope, onChoose, onClose }: Props) {
       {failure ? (
         <Notice failure={failure} />
       ) : (
-        <div class="details-rows" aria-busy={busy} tabIndex={0} role="region" aria-label={title}>
+        <div class="details-rows" aria-busy={stale || !data} tabIndex={0} role="region" aria-label={title}>
           {data && matching.length === 0 && <p class="nothing">Nothing matches.</p>}
           {matching.length > 0 && (
             <Rows

@@ -32,10 +32,10 @@ export function Panel({ kind, scope, class: name = "" }: Props) {
   const chosen = kind.tabs.find((tab) => tab.id === view.tabs[kind.id]) ?? (kind.tabs[0] as Tab);
   const tab = drilled(chosen.id === "campaigns" ? campaignTab(view.tabs["utm"]) : chosen, scope.filters);
   const choose = (tabs: Record<string, string>) => go({ tabs: { ...view.tabs, ...tabs } }, true);
-  const filter = (value: string) => {
-    const next = NEXT_TAB[tab.dimension];
+  const filter = (dimension: string, value: string) => {
+    const next = NEXT_TAB[dimension];
     go({
-      filters: withValue(view.filters, tab.dimension, value),
+      filters: withValue(view.filters, dimension, value),
       tabs: next ? { ...view.tabs, [kind.id]: next } : view.tabs,
       details: null,
     });
@@ -74,14 +74,15 @@ interface BodyProps {
   panel: PanelKind;
   tab: Tab;
   scope: Scope;
-  onChoose: (value: string) => void;
+  onChoose: (dimension: string, value: string) => void;
 }
 
 function Body({ panel, tab, scope, onChoose }: BodyProps) {
+  const choose = (value: string) => onChoose(tab.dimension, value);
   const { view, go } = useNavigation();
   const isMap = tab.id === "map";
   const metrics = panelMetrics(tab, scope);
-  const { data, failure, busy } = useQuery({
+  const { data, failure, stale } = useQuery({
     ...about(scope),
     metrics,
     dimensions: [tab.dimension],
@@ -102,11 +103,11 @@ function Body({ panel, tab, scope, onChoose }: BodyProps) {
   let shown: ComponentChildren;
   if (!data) shown = <Skeleton />;
   else if (rows.length === 0) shown = <p class="nothing">{emptyText(tab)}</p>;
-  else if (isMap) shown = <WorldMap rows={rows} onChoose={onChoose} />;
-  else shown = <Rows dimension={tab.dimension} metrics={metrics} rows={rows} onChoose={onChoose} />;
+  else if (isMap) shown = <WorldMap rows={rows} onChoose={choose} />;
+  else shown = <Rows dimension={tab.dimension} metrics={metrics} rows={rows} onChoose={choose} />;
   return (
     <>
-      <div class="panel-rows" aria-busy={busy && !data}>
+      <div class="panel-rows" aria-busy={stale || !data}>
         {shown}
       </div>
       <footer>
@@ -119,7 +120,7 @@ function Body({ panel, tab, scope, onChoose }: BodyProps) {
         </button>
       </footer>
       {view.details === panel.id && (
-        <Details title={`${panel.title} · ${tab.label}`} tab={tab} scope={scope} onChoose={onChoose} onClose={() => go({ details: null })} />
+        <Details title={`${panel.title} · ${tab.label}`} tab={tab} scope={scope} onChoose={choose} onClose={() => go({ details: null })} />
       )}
     </>
   );

@@ -47,7 +47,7 @@ export function Rows({ dimension, metrics, rows, onChoose, sort }: Props) {
             <tr key={value}>
               <th scope="row">
                 <span class="bar" style={{ width: `${((row.metrics[0] ?? 0) / most) * 100}%` }} />
-                <button type="button" title={label} aria-label={`${label}: show only this`} onClick={() => onChoose(value)}>
+                <button type="button" title={`${label}: show only this`} onClick={() => onChoose(value)}>
                   {label}
                 </button>
               </th>

@@ -1,0 +1,157 @@
+"""The numbers of a known month, read from the page as a person reads them.
+
+March 2025 of `history.example`, each of 31 days:
+
+| visit | from | country | browser | pages | seconds |
+|---|---|---|---|---|---|
+| 1 | Google | DE | Chrome | / /about | 60 |
+| 2 | direct | US | Firefox | / | 0, a bounce |
+| 3 | a letter's link | US | Safari | /pricing /signup, then the event signup | 120 |
+| 4 | direct | FR | Chrome | /pricing / /about | 120 |
+"""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.dashboard.conftest import SignedIn
+from tests.browser.dashboard.reading import figures, panel, rows, table
+from tests.browser.dashboard.traffic import HISTORY, MARCH, Traffic, now_visit
+
+
+def test_headline_figures_and_their_change(look: SignedIn) -> None:
+    page = look(MARCH)
+    assert figures(page) == {
+        "Visitors": ("124", "up 121%"),
+        "Visits": ("124", "up 121%"),
+        "Page views": ("248", "up 195%"),
+        "Views per visit": ("2", "up 33%"),
+        "Bounce rate": ("25%", "down 25 pt"),
+        "Visit duration": ("1m 15s", "up 150%"),
+    }
+
+
+def test_comparison_with_the_year_before_and_none(look: SignedIn) -> None:
+    page = look(MARCH)
+    page.get_by_label("Compare with").select_option("vs year before")
+    expect(page.locator(".figure").first).to_contain_text("up 300%")
+    expect(page.locator("path.before")).to_have_count(1)
+    page.get_by_label("Compare with").select_option("No comparison")
+    expect(page.locator("path.before")).to_have_count(0)
+    expect(page.locator(".change")).to_have_count(0)
+    page.keyboard.press("x")
+    expect(page.locator(".figure").first).to_contain_text("up 121%")
+
+
+def chart(page: Page) -> list[list[str]]:
+    """The main chart as the table that it also is."""
+    page.get_by_role("button", name="Show as a table").click()
+    expect(page.locator(".trend")).to_have_attribute("aria-busy", "false")
+    found = table(page.locator(".chart-table"))
+    page.get_by_role("button", name="Show as a table").click()
+    return found
+
+
+def test_chart_of_each_metric_and_interval(look: SignedIn) -> None:
+    page = look(MARCH)
+    by_day = chart(page)
+    assert len(by_day) == 31
+    assert by_day[0] == ["Sat, Mar 1, 2025", "4", "0"]
+    assert by_day[30] == ["Mon, Mar 31, 2025", "4", "2"]
+
+    page.get_by_role("button", name="Page views").click()
+    assert chart(page)[0][1] == "8"
+    page.get_by_role("button", name="Weeks").click()
+    by_week = chart(page)
+    assert [row[1] for row in by_week] == ["16", "56", "56", "56", "56", "8"]
+    assert by_week[1][0] == "Week of Mon, Mar 3, 2025"
+
+
+def test_chart_under_the_pointer_and_the_keys(look: SignedIn) -> None:
+    page = look(MARCH)
+    plot = page.get_by_role("group", name="Visitors by day, with the compared period.")
+    plot.locator("svg").hover()
+    expect(page.locator(".tooltip")).to_contain_text("4 visitors")
+    page.mouse.move(0, 0)
+    expect(page.locator(".tooltip")).to_be_hidden()
+    plot.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".tooltip")).to_contain_text("Mon, Mar 31, 2025")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".tooltip")).to_contain_text("Sun, Mar 30, 2025")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Period: Sun, Mar 30, 2025")).to_be_visible()
+    expect(page.locator(".figure").first).to_contain_text("4")
+
+
+def test_panels(look: SignedIn) -> None:
+    page = look(MARCH)
+    assert rows(page, "Pages") == [
+        ["/", "93", "75%"],
+        ["/about", "62", "50%"],
+        ["/pricing", "62", "50%"],
+        ["/signup", "31", "25%"],
+    ]
+    assert rows(page, "Pages", "Entry") == [["/", "62", "50%"], ["/pricing", "62", "50%"]]
+    assert rows(page, "Pages", "Exit") == [
+        ["/about", "62", "50%"],
+        ["/", "31", "25%"],
+        ["/signup", "31", "25%"],
+    ]
+    assert rows(page, "Sources") == [
+        ["Direct", "62", "50%"],
+        ["Email", "31", "25%"],
+        ["Organic Search", "31", "25%"],
+    ]
+    assert rows(page, "Sources", "Referrers") == [["google.com", "31", "25%"]]
+    assert rows(page, "Sources", "Campaigns") == [["spring", "31", "25%"]]
+    panel(page, "Sources").get_by_role("button", name="Medium").click()
+    expect(panel(page, "Sources").locator("tbody")).to_contain_text("email")
+    assert rows(page, "Locations", "Countries") == [
+        ["United States", "62", "50%"],
+        ["Germany", "31", "25%"],
+        ["France", "31", "25%"],
+    ]
+    assert rows(page, "Devices") == [
+        ["Chrome", "62", "50%"],
+        ["Firefox", "31", "25%"],
+        ["Safari", "31", "25%"],
+    ]
+    assert rows(page, "Devices", "Types") == [["Desktop", "93", "75%"], ["Mobile", "31", "25%"]]
+    assert rows(page, "Events") == [["Page view", "124", "248"], ["signup", "31", "31"]]
+
+
+def test_the_map_shows_and_filters(look: SignedIn) -> None:
+    page = look(MARCH)
+    map_ = panel(page, "Locations").get_by_role("img", name="World map of visitors. Most are from United States.")
+    expect(map_.locator(".shade-5")).to_have_count(1)
+    expect(map_.locator("[class^=shade]")).to_have_count(3)
+    map_.locator(".shade-5").click()
+    expect(page.get_by_label("Active filters")).to_contain_text("United States")
+    assert figures(page)["Visitors"][0] == "62"
+
+
+def test_properties_of_events(look: SignedIn) -> None:
+    page = look(f"{MARCH}&f=is,event:name,signup")
+    events = panel(page, "Events")
+    events.get_by_role("tab", name="Properties").click()
+    events.get_by_label("Property").fill("plan")
+    events.get_by_role("button", name="Show").click()
+    assert rows(page, "Events", "Properties") == [["free", "31", "31"]]
+    events.get_by_role("button", name="free", exact=True).click()
+    expect(page.get_by_label("Active filters")).to_contain_text("free")
+    assert figures(page)["Visitors"][0] == "31"
+
+
+def test_another_site_by_the_switcher(look: SignedIn, traffic: Traffic) -> None:
+    traffic.send("second.example", now_visit(["/elsewhere"]))
+    page = look(MARCH)
+    assert figures(page)["Visitors"][0] == "124"
+    page.get_by_label("Site", exact=True).select_option("second.example")
+    page.get_by_role("button", name="Period: ").click()
+    page.get_by_role("button", name="Today").click()
+    assert rows(page, "Pages") == [["/elsewhere", "1", "100%"]]
+    page.go_back()
+    page.go_back()
+    assert figures(page)["Visitors"][0] == "124"
+    assert HISTORY in page.title()
