@@ -169,7 +169,7 @@ class HttpApp:
         return self._handlers.get(scope.path, self._other)(scope, proto)
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        _end_well(loop, self._bridge.drain)
+        end_well(loop, self._bridge.drain)
         self._deadlines.start()
         await self._pool.open(wait=False)
         await self._outlet.open()
@@ -371,7 +371,7 @@ def _patience(settings: Settings) -> float:
     return KAFKA_PATIENCE if settings.spool_dir is None else SPOOL_PATIENCE
 
 
-def _end_well(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
+def end_well(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
     """End streams when the server is asked to stop, and stop when the parent process is gone.
 
     The server has handlers for the signals in the loop, which go on being called: the loop hears of

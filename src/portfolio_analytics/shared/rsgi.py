@@ -233,6 +233,8 @@ class _Exchange:
         if self._stream is not None:
             if body:
                 await self._stream.send_bytes(body)
+            if not more:
+                self._stream = None
             return
         if self._started:
             return
@@ -252,9 +254,10 @@ class _Exchange:
             self._proto.response_bytes(status, headers, error_body(code, message))
 
     def end(self) -> None:
-        """Let go of what waits."""
+        """Let go of what waits, and of the stream: its last reference ends the answer."""
         for wait in self._waits or ():
             wait.cancel()
+        self._stream = None
 
 
 def _asgi_scope(scope: Scope, headers: Headers, client: str, scheme: str) -> dict[str, Any]:
