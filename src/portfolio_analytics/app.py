@@ -27,6 +27,7 @@ from granian.log import LogLevels
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -67,6 +68,7 @@ from portfolio_analytics.shared.metrics import (
     cell,
     exposition,
 )
+from portfolio_analytics.shared.rate_limit_headers import RateLimitHeaders
 from portfolio_analytics.shared.ratelimit import limiter
 from portfolio_analytics.shared.rsgi import AsgiBridge, Headers, HttpProtocol, Scope
 from portfolio_analytics.status import Status
@@ -251,6 +253,7 @@ class HttpApp:
                 routes += importlib.import_module(f"portfolio_analytics.{face}.routes").routes(context)
         return Starlette(
             routes=routes,
+            middleware=[Middleware(RateLimitHeaders)],
             exception_handlers={
                 ApiError: answer_error,
                 HTTPException: _answer_http_exception,
@@ -337,6 +340,7 @@ def _pool(settings: Settings) -> Pool:
         min_size=1,
         max_size=8,
         timeout=5.0,
+        reconnect_timeout=3.0,
         open=False,
         check=AsyncConnectionPool.check_connection,
         kwargs={"autocommit": True},
