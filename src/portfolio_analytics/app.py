@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib
-import importlib.util
 import logging
 import multiprocessing
 import os
@@ -34,6 +32,7 @@ from starlette.routing import BaseRoute
 
 from portfolio_analytics import front
 from portfolio_analytics.admin import docs
+from portfolio_analytics.admin.routes import routes as administration
 from portfolio_analytics.interface import OPERATIONS
 from portfolio_analytics.producer.address import Places, client_address, peer_address
 from portfolio_analytics.producer.cors import SECURITY_HEADERS, Cors
@@ -71,15 +70,13 @@ from portfolio_analytics.shared.metrics import (
 from portfolio_analytics.shared.rate_limit_headers import RateLimitHeaders
 from portfolio_analytics.shared.ratelimit import limiter
 from portfolio_analytics.shared.rsgi import AsgiBridge, Headers, HttpProtocol, Scope
+from portfolio_analytics.stats.routes import routes as statistics
 from portfolio_analytics.status import Status
 from portfolio_analytics.storage.database import conninfo
 from portfolio_analytics.storage.directory import StoredDirectory
 from portfolio_analytics.supervisor import end_with_parent
 
 Handler = Callable[[Scope, HttpProtocol], Awaitable[None]]
-
-FACES = ("admin", "stats")
-"""Rooms with HTTP faces of their own: each has `routes(context)`."""
 
 JOURNAL_PATIENCE = 10.0
 KAFKA_PATIENCE = 10.0
@@ -247,10 +244,9 @@ class HttpApp:
             ).routes(),
             *front.routes(),
             *docs.routes(OPERATIONS),
+            *administration(context),
+            *statistics(context),
         ]
-        for face in FACES:
-            if importlib.util.find_spec(f"portfolio_analytics.{face}.routes"):
-                routes += importlib.import_module(f"portfolio_analytics.{face}.routes").routes(context)
         return Starlette(
             routes=routes,
             middleware=[Middleware(RateLimitHeaders)],
