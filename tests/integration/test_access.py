@@ -11,12 +11,14 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from portfolio_analytics.admin import docs, operations, routes
 from portfolio_analytics.settings import Secret, Settings
 from portfolio_analytics.shared.access import Access
 from portfolio_analytics.shared.context import Context
 from portfolio_analytics.shared.http import ApiError, answer_error
+from portfolio_analytics.shared.rate_limit_headers import RateLimitHeaders
 from portfolio_analytics.shared.ratelimit import Limiter, Rate
 from portfolio_analytics.storage import audit, sessions, sites, tokens
 from portfolio_analytics.storage.directory import StoredDirectory
@@ -47,6 +49,7 @@ class Service:
         context = Context(Settings(), self.pool, self.access, healthy)
         self.app = Starlette(
             routes=[*routes.routes(context), *docs.routes(operations.OPERATIONS)],
+            middleware=[Middleware(RateLimitHeaders)],
             exception_handlers={ApiError: answer_error},
         )
 

@@ -228,7 +228,9 @@ def test_the_administrator_may(town: Town) -> None:
     sender = {"headers": {"Authorization": f"Bearer {ADMIN_TOKEN}"}}
     for operation in GUARDED:
         if operation.method == "GET" and operation.path not in ENDLESS:
-            assert town.call(operation, **sender).status_code == 200, title(operation)
+            answer = town.call(operation, **sender)
+            assert answer.status_code == 200, title(operation)
+            assert answer.headers["ratelimit-policy"] == '"token";q=5000;w=10', title(operation)
     query = next(operation for operation in GUARDED if operation.path == "/api/v2/query")
     assert town.call(query, **sender).status_code == 200
 

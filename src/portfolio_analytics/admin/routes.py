@@ -67,8 +67,6 @@ def _endpoint(context: Context, operation: Operation, handler: Handler) -> Endpo
     async def endpoint(request: Request) -> Response:
         response = await handler(Call(context, request, await _principal(context, operation, request)))
         response.headers.setdefault("Cache-Control", "no-store")
-        for name, value in getattr(request.state, "rate_limit", {}).items():
-            response.headers[name] = value
         return response
 
     return endpoint
