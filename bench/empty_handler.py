@@ -6,13 +6,14 @@ import sys
 
 from granian import Granian
 from granian.constants import Interfaces
-from granian.rsgi import HTTPProtocol, Scope
+
+from portfolio_analytics.shared.rsgi import HttpProtocol, Scope
 
 ANSWER = b'{"status":"success","message":"Event queued","partition":0,"offset":0,"event_id":"0"}'
 HEADERS = [("content-type", "application/json")]
 
 
-async def app(_scope: Scope, proto: HTTPProtocol) -> None:
+async def app(_scope: Scope, proto: HttpProtocol) -> None:
     """Read the body, answer."""
     await proto()
     proto.response_bytes(201, HEADERS, ANSWER)

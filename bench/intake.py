@@ -73,7 +73,8 @@ def measure_intake(
 
 def measure_start(*, rounds: int) -> list[Figure]:
     """Seconds from the start of `run` to the first event accepted: first start, later starts."""
-    first, later = [], []
+    first: list[float] = []
+    later: list[float] = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="pa-bench-", dir="/tmp") as folder:
             Path(folder).chmod(0o755)

@@ -74,7 +74,7 @@ def _wait(process: subprocess.Popen[bytes], address: str) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args} ended with status {process.returncode}")
+            raise RuntimeError(f"{process.args!r} ended with status {process.returncode}")
         try:
             with urllib.request.urlopen(address, timeout=2):
                 return
