@@ -26,7 +26,7 @@ UNBUILT := \( -name node_modules -o -name dist -o -name __pycache__ -o -path src
 SOURCES := $(shell find src web $(UNBUILT) \( -type f -o -type d \) -print 2>/dev/null)
 
 run: $(VENV)/.installed
-	@$(VENV)/bin/portfolio-analytics run $(ARGS)
+	@$(PYTHON_IN_VENV) -m portfolio_analytics run $(ARGS)
 
 test: $(VENV)/.development $(VENV)/.installed
 	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
