@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 from starlette.routing import Route
 
 from portfolio_analytics.app import HttpApp
@@ -262,15 +262,25 @@ def test_the_service_does_as_the_document_says(town: Town, operation: Operation)
     """No answer that is not described, no answer of another shape, nothing invalid taken, no 5xx.
 
     What is valid by the schema may still be refused: a time zone must exist, a site's name have no space.
+    Who is let in is shown above.
     """
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "X-Forwarded-For": "203.0.113.9"}
     described = DESCRIBED[operation.path][operation.method]
     valid = described.as_strategy(generation_mode=GenerationMode.POSITIVE)
     invalid = described.as_strategy(generation_mode=GenerationMode.NEGATIVE)
 
-    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-    @given(case=st.one_of(valid, invalid) if operation.parameters or operation.body else valid)
+    varied = bool(operation.parameters or operation.body or "{" in operation.path)
+
+    @settings(
+        max_examples=8 if varied else 1,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+    )
+    @given(case=st.one_of(valid, invalid) if varied else valid)
     def answers_as_described(case: Any) -> None:
-        case.call_and_validate(base_url=town.url, headers=headers, excluded_checks=[positive_data_acceptance])
+        case.call_and_validate(
+            base_url=town.url, headers=headers, excluded_checks=[positive_data_acceptance, ignored_auth]
+        )
 
     answers_as_described()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import metadata
@@ -37,6 +38,15 @@ td { border-top: 1px solid var(--line) }
 """
 
 
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "minLength": "shortest",
+    "maxLength": "longest",
+    "maxItems": "up to",
+}
+
+
 def routes(operations: Sequence[Operation]) -> list[BaseRoute]:
     """`/openapi.json` and `/docs` of all operations that the service answers."""
     content = document(operations, metadata.version("portfolio-analytics"))
@@ -54,7 +64,8 @@ def page(content: Mapping[str, Any]) -> str:
     by_tag: dict[str, list[str]] = {}
     for path, methods in content["paths"].items():
         for method, operation in methods.items():
-            by_tag.setdefault(operation["tags"][0], []).append(_block(method, path, operation))
+            block = _block(method, path, operation, content["components"]["schemas"])
+            by_tag.setdefault(operation["tags"][0], []).append(block)
     sections = "".join(f"<h2>{escape(tag)}</h2>{''.join(blocks)}" for tag, blocks in by_tag.items())
     schemas = "".join(
         f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>'
@@ -71,15 +82,23 @@ def page(content: Mapping[str, Any]) -> str:
     )
 
 
-def _block(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    parts = [f"<p>{escape(operation['description'])}</p>"] if "description" in operation else []
+def _block(method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+    parts = [f"<p>{_prose(operation['description'])}</p>"] if "description" in operation else []
     access = operation["x-access"]
     parts.append(_code_text(_curl(method, path, operation)))
     if "parameters" in operation:
         parts.append(_table("Parameter", [(p["name"], _told(p)) for p in operation["parameters"]]))
     if "requestBody" in operation:
-        parts.append(f"<p>Body</p>{_code(operation['requestBody']['content'])}")
-    answers = [(status, escape(a["description"]) + _links(a)) for status, a in operation["responses"].items()]
+        for media, body in operation["requestBody"]["content"].items():
+            parts.append(f"<p>Body: <code>{escape(media)}</code>{_links(body.get('schema', {}))}</p>")
+            fields = schemas.get(_reference(body.get("schema", {})), {}).get("properties", {})
+            if fields:
+                parts.append(
+                    _table("Field", [(name, escape(_kind(field))) for name, field in fields.items()])
+                )
+    answers = [
+        (status, _prose(a["description"]) + _answer_links(a)) for status, a in operation["responses"].items()
+    ]
     parts.append(_table("Answer", answers))
     return (
         f'<details id="{escape(operation["operationId"])}"><summary>'
@@ -107,12 +126,36 @@ def _told(parameter: Mapping[str, Any]) -> str:
     return escape(f"{text} (required)" if parameter["required"] else text)
 
 
-def _links(answer: Mapping[str, Any]) -> str:
-    references = [
-        media.get("schema", {}).get("$ref", "").rpartition("/")[2]
-        for media in answer.get("content", {}).values()
-    ]
-    return "".join(f' <a href="#{escape(name)}">{escape(name)}</a>' for name in references if name)
+def _answer_links(answer: Mapping[str, Any]) -> str:
+    return "".join(_links(media.get("schema", {})) for media in answer.get("content", {}).values())
+
+
+def _links(schema: Mapping[str, Any]) -> str:
+    name = _reference(schema)
+    return f' <a href="#{escape(name)}">{escape(name)}</a>' if name else ""
+
+
+def _reference(schema: Mapping[str, Any]) -> str:
+    """The name of the component that a schema refers to; empty when it stands for itself."""
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """A field's type and bounds in a few words."""
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    kind = _reference(schema) or str(schema.get("format") or schema.get("type") or "anything")
+    if kind == "array":
+        kind = f"list of {_kind(schema.get('items', {}))}"
+    bounds = [f"{name} {schema[key]}" for key, name in _BOUNDS.items() if key in schema]
+    return ", ".join([kind, *bounds])
+
+
+def _prose(text: str) -> str:
+    """Text with `code` marked as such."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _table(head: str, rows: Iterable[tuple[str, str]]) -> str:

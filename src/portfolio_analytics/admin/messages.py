@@ -10,7 +10,6 @@ from msgspec import Meta
 from portfolio_analytics.storage.audit import Entry
 from portfolio_analytics.storage.goals import Goal
 from portfolio_analytics.storage.public_links import PublicLink
-from portfolio_analytics.storage.sites import Site
 from portfolio_analytics.storage.tokens import Token
 
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
@@ -117,6 +116,3 @@ class Done(msgspec.Struct):
     """It was done."""
 
     status: Literal["success"] = "success"
-
-
-__all__ = ["Entry", "Goal", "PublicLink", "Site", "Token"]
