@@ -136,7 +136,7 @@ class Worker:
                 self._commit(records[:middle])
                 self._commit(records[middle:])
                 return
-            batch = _bad_batch(records[0], error)
+            batch = _bad_batch(batch, records[0], error)
             outcome = store.commit(batch, self._held, self._now_ms())
         self._committed(store, batch, outcome)
 
@@ -300,7 +300,9 @@ class Worker:
         return int(self._clock() * 1000)
 
 
-def _bad_batch(record: LogRecord, error: Exception) -> Batch:
+def _bad_batch(batch: Batch, record: LogRecord, error: Exception) -> Batch:
+    """The batch of one record that could not be stored, as a bad row."""
+    event = batch.items[0].event if batch.items else None
     detail = describe(error) if isinstance(error, psycopg.Error) else f"{type(error).__name__}: {error}"
-    rejected = Rejected(record, "unstorable", detail[:500])
+    rejected = Rejected(record, "unstorable", detail[:500], event)
     return Batch([], [], [rejected], {record.partition: record.offset + 1})
