@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from portfolio_analytics.consumer.enrich.agent import parse_agent
 from portfolio_analytics.consumer.maintenance import Maintenance
 from portfolio_analytics.consumer.worker import Worker
 from portfolio_analytics.settings import Settings, journal_path
@@ -36,6 +37,8 @@ def consume(settings: Settings) -> None:
     stop_on_signals(stop)
     if not migrate_patiently(url, stop):
         return
+    # The rules for user agents take a while to compile; the first event must not wait for that.
+    parse_agent("Mozilla/5.0")
     worker = Worker(
         log_reader(settings),
         lambda: consumer_connection(url),
