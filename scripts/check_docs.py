@@ -16,6 +16,7 @@ def documents() -> Iterator[Path]:
     """Every Markdown file of the project."""
     yield from sorted(ROOT.glob("*.md"))
     yield from sorted((ROOT / "docs").rglob("*.md"))
+    yield from sorted((ROOT / "deploy").rglob("*.md"))
 
 
 def dead_links(document: Path) -> Iterator[str]:
