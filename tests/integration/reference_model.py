@@ -155,14 +155,14 @@ class Model:
                     if span.start <= event.time < span.end:
                         self._count_event(sums, (span.label(event.time), *values), number, visit, event, span)
                     if by_event and span.start <= visit.start < span.end:
-                        sums["visits"][span.label(visit.start), *values][number] = visit
+                        sums["starts"][span.label(visit.start), *values][number] = visit
         if not by_event:
-            self._count_visits(sums["visits"], groups, tree, span)
+            self._count_visits(sums["starts"], groups, tree, span)
+        if not any(group.startswith("event:") for group in groups):
+            sums["visits"] = sums["starts"]
         if "event:page" in groups:
             entered = [g.replace("event:page", "visit:entry_page") for g in groups]
-            sums["starts"] = self._sums(entered, _by_entry(tree), span)["visits"]
-        else:
-            sums["starts"] = sums["visits"]
+            sums["starts"] = self._sums(entered, _by_entry(tree), span)["starts"]
         return sums
 
     def _count_visits(
@@ -179,6 +179,7 @@ class Model:
         person = visit.first.visitor
         known = visit.first.known
         sums["visitors"][key][("always", person) if known else (span.day(event.time), person)] = 1
+        sums["visits"][key][number, span.day(event.time)] = visit
         sums["events"][key][event.id] = event
         if event.type == "page_view":
             sums["pageviews"][key][event.id] = event

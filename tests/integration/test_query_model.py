@@ -22,7 +22,7 @@ from portfolio_analytics.stats.reader import Reader
 from tests.integration.reference_model import Goal, Model
 from tests.integration.stats_history import Feeder, Site, at, flatten, record
 
-EXAMPLES = int(os.environ.get("QUERY_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("QUERY_EXAMPLES", "60"))
 
 GOALS = (
     Goal("Signup", "signup", None),

@@ -40,9 +40,14 @@ class Cut:
     buckets: Buckets | None = None
 
     @property
+    def groups_events(self) -> bool:
+        """Whether it is by a dimension of single events."""
+        return any(level(group) == "event" for group in self.groups)
+
+    @property
     def by_event(self) -> bool:
         """Whether single events decide, not whole visits."""
-        return any(level(group) == "event" for group in self.groups) or is_by_event(self.filters)
+        return self.groups_events or is_by_event(self.filters)
 
     @property
     def adds_days(self) -> bool:

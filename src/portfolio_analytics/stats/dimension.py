@@ -29,6 +29,7 @@ TOTAL_ROLLUP: Final = 0
 PAGE_ROLLUP: Final = 1
 ENTRY_PAGE_ROLLUP: Final = 2
 EVENT_ROLLUP: Final = 21
+EVENT_ROLLUPS: Final = dict.fromkeys((VISITORS, VISITS, "events"), EVENT_ROLLUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,14 @@ def _visit(
 
 
 _VERSIONED: Final = "CASE WHEN {{d}}.{0}_version = '' THEN '' ELSE {{d}}.{0} || ' ' || {{d}}.{0}_version END"
-_PAGE_ROLLUPS = dict.fromkeys({VISITORS} | EVENT_SUMS | SCROLL_SUMS, PAGE_ROLLUP)
+_PAGE_ROLLUPS = dict.fromkeys({VISITORS, VISITS} | EVENT_SUMS | SCROLL_SUMS, PAGE_ROLLUP)
 
 DIMENSIONS: Final[dict[str, Dimension]] = {
     dimension.name: dimension
     for dimension in (
         Dimension(PAGE, "event", "{d}.path", PAGES, "page_id", rollups=_PAGE_ROLLUPS),
         Dimension(
-            "event:name", "event", "{d}.type", rollups={VISITORS: EVENT_ROLLUP, "events": EVENT_ROLLUP}
+            "event:name", "event", "{d}.type", rollups=EVENT_ROLLUPS
         ),
         Dimension("event:hostname", "event", "coalesce({d}.host, %(site)s)"),
         _visit("entry_page", PAGES, ENTRY_PAGE_ROLLUP, "{d}.path", "entry_page"),

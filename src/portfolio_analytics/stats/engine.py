@@ -6,9 +6,10 @@ A visit is active from its first to its last event; an event belongs to the visi
 it lies. Days are the site's local days.
 
 * visits, bounce_rate, visit_duration: visits that start in the period (or bucket). A filter on event:*
-  dimensions selects the visits that hold a matching event, at whatever time. By an event:* dimension they are
-  of the visits that hold an event of the group; but by event:page, bounce_rate and visit_duration are of the
-  visits that entered by the page (filters on event:page are then read as filters on visit:entry_page).
+  dimensions selects the visits that hold a matching event, at whatever time. By an event:* dimension,
+  bounce_rate and visit_duration are of the visits that hold an event of the group, but by event:page of those
+  that entered by the page (filters on event:page are then read as filters on visit:entry_page); `visits` are
+  those with a matching event of the group in the period, each counted once a local day.
 * pageviews, events, time_on_page: events in the period that match, and whose visit matches.
 * views_per_visit: pageviews by visits.
 * time_on_page: engaged time by page views, in seconds.
@@ -34,7 +35,7 @@ import msgspec
 
 from portfolio_analytics.stats import planner
 from portfolio_analytics.stats.metric import SHARES, change
-from portfolio_analytics.stats.period import Buckets, Period, compared, resolve
+from portfolio_analytics.stats.period import DAY, Buckets, Period, compared, resolve
 from portfolio_analytics.stats.planner import Group, Plan
 from portfolio_analytics.stats.query import Query, is_time
 from portfolio_analytics.stats.reader import Cursor, Reader, Row, fetch
@@ -162,15 +163,21 @@ async def _run(
 
 async def _edges(cursor: Cursor, query: Query, site: Site, period: Period) -> Edges:
     """What the plan must know beforehand; asked for only where it matters."""
-    early, late, known = None, None, False
+    first_day, last_day = period.start.date(), period.end.date()
     params: dict[str, Any] = {"site_id": site.site_id, "start": period.start, "end": period.end}
+    params |= {"first": period.first, "last": period.last, "first_day": first_day, "last_day": last_day}
+    known, last_rolled_up = False, None
+    if planner.needs_days(query, site, period):
+        known, last_rolled_up = (await fetch(cursor, statement("stats_days"), params))[0]
+    # A visit of less than a day that is active in the period began on the day before it or later.
+    params["oldest_day"] = first_day - DAY
+    if known or planner.needs_rows(query, site, period):
+        (longest,) = (await fetch(cursor, statement("stats_oldest"), params))[0]
+        params["oldest_day"] = min(longest or first_day, first_day - DAY)
+    early, late = None, None
     if planner.needs_ends(query, site, period):
-        params |= {"first_day": period.start.date(), "last_day": period.end.date()}
         early, late = (await fetch(cursor, statement("stats_ends"), params))[0]
-    if planner.needs_known(query, site, period):
-        params |= {"first": period.first, "last": period.last}
-        known = (await fetch(cursor, statement("stats_known"), params))[0][0]
-    return Edges(early or period.start, late or period.end, known)
+    return Edges(early or period.start, late or period.end, params["oldest_day"], known, last_rolled_up)
 
 
 def _unordered(query: Query) -> Query:

@@ -10,13 +10,16 @@ from psycopg import sql
 from portfolio_analytics.stats import rollups, rows
 from portfolio_analytics.stats.cut import Cut, main_cut, parts, whole_cut
 from portfolio_analytics.stats.metric import METRICS, PERCENTAGE, SHARES
-from portfolio_analytics.stats.period import Buckets, Period, cut, time_unit
+from portfolio_analytics.stats.period import DAY, Buckets, Period, cut, time_unit
 from portfolio_analytics.stats.predicate import Params, every
 from portfolio_analytics.stats.query import Order, Query, has_done, is_time
 from portfolio_analytics.stats.site import Edges, Site
-from portfolio_analytics.stats.sums import START_SUMS, VISITORS, VISITS
+from portfolio_analytics.stats.sums import VISITORS
 
 Group = tuple[str, ...]
+
+APART = 8 * DAY
+"""How far the day of an event's identity may lie from its time: both lie within 7 days before the receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Plan:
 def plan(query: Query, site: Site, period: Period, edges: Edges, only: Sequence[Group] | None = None) -> Plan:
     """How to answer `query` for `period`. `only`: these groups are wanted, without limit."""
     params = Params(site_id=site.site_id, site=site.name, start=period.start, end=period.end)
-    params.update(last_day=period.end.date(), early=edges.early, late=edges.late)
+    params.update(early=edges.early, late=edges.late, oldest_day=edges.oldest_day, last_day=period.end.date())
+    params.update(first_event_day=edges.early.date() - APART, last_event_day=edges.late.date() + APART)
     buckets = buckets_of(query, period)
     columns = [*_dimension_columns(query), *map(_metric, query.metrics), sql.SQL("count(*) OVER ()")]
     wholes = [
@@ -76,16 +80,15 @@ def needs_rows(query: Query, site: Site, period: Period) -> bool:
 def needs_ends(query: Query, site: Site, period: Period) -> bool:
     """Whether the statement reads events before or after the period: it looks into whole visits."""
     return has_done(query.filters) or any(
-        each.by_event and each.sums & (START_SUMS | {VISITS}) and rollups.source(each, site) is None
+        each.by_event and each.sums & rows.started_sums(each) and rollups.source(each, site) is None
         for each in cuts(query, site, period)
     )
 
 
-def needs_known(query: Query, site: Site, period: Period) -> bool:
-    """Whether it matters to rolled-up visitors that some have a persistent id."""
+def needs_days(query: Query, site: Site, period: Period) -> bool:
+    """Whether the statement adds rolled-up days."""
     return any(
-        VISITORS in each.sums and each.adds_days and rollups.source(each, site) is not None
-        for each in cuts(query, site, period)
+        each.adds_days and rollups.source(each, site) is not None for each in cuts(query, site, period)
     )
 
 
@@ -98,9 +101,8 @@ def _sums(cut: Cut, site: Site, params: Params, edges: Edges) -> sql.Composable:
         if found is None:
             selects.append(rows.select(part, site, params, columns))
             continue
-        known_apart = edges.known and part.adds_days and VISITORS in part.sums
-        selects.append(rollups.select(part, site, found, params, columns, known_apart=known_apart))
-        if known_apart:
+        selects.append(rollups.select(part, site, found, params, columns, edges))
+        if rollups.counts_known_apart(part, edges):
             known = Cut(frozenset({VISITORS}), part.groups, part.filters, part.period, part.buckets)
             selects.append(rows.select(known, site, params, columns, known_only=True))
     keys = ["b", *(f"g{index}" for index in range(len(cut.groups)))]

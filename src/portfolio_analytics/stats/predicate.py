@@ -147,14 +147,19 @@ def _leaf(leaf: Leaf, site: Site, params: Params) -> sql.Composable:
 
 def _visits_with(child: Filter, site: Site, params: Params) -> sql.Composable:
     return sql.SQL(
-        "SELECT v.actor, v.start_time FROM visits v JOIN events e"
-        " ON e.site_id = v.site_id AND e.actor = v.actor AND e.time BETWEEN v.start_time AND v.end_time"
-        " WHERE {} AND e.time BETWEEN %(early)s AND %(late)s AND {}"
-    ).format(ACTIVE, condition(child, site, params))
+        "SELECT v.actor, v.start_time FROM visits v CROSS JOIN events e"
+        " WHERE {} AND {} AND e.time BETWEEN %(early)s AND %(late)s AND {}"
+    ).format(ACTIVE, OF_VISIT, condition(child, site, params))
 
 
 # Visits that are active in the period. `day` is the UTC day of the start: older partitions are asked for
 # visits that last into the period, younger ones are left out.
 ACTIVE: Final = sql.SQL(
     "v.site_id = %(site_id)s AND v.day <= %(last_day)s AND v.start_time < %(end)s AND v.end_time >= %(start)s"
+)
+
+# Events of a visit. `day` is the day of their identity, which lies within 8 days of their time.
+OF_VISIT: Final = sql.SQL(
+    "e.site_id = %(site_id)s AND e.day BETWEEN %(first_event_day)s AND %(last_event_day)s"
+    " AND e.actor = v.actor AND e.time BETWEEN v.start_time AND v.end_time"
 )

@@ -6,19 +6,19 @@ are on the values of that dimension (or one `is` a single value), and every sum 
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from portfolio_analytics.stats.cut import CALENDAR_UNITS, Cut
-from portfolio_analytics.stats.dimension import DIMENSIONS, EVENT_ROLLUP, GOAL, TOTAL_ROLLUPS
-from portfolio_analytics.stats.predicate import Params, goals_named, value_condition
+from portfolio_analytics.stats.dimension import DIMENSIONS, EVENT_ROLLUPS, GOAL, TOTAL_ROLLUPS, level
+from portfolio_analytics.stats.period import DAY
+from portfolio_analytics.stats.predicate import Params, every, goals_named, value_condition
 from portfolio_analytics.stats.query import Filter, Leaf, has_done, leaves
-from portfolio_analytics.stats.site import Goal, Site
-from portfolio_analytics.stats.sums import VISITORS
-
-_GOAL_ROLLUPS = {VISITORS: EVENT_ROLLUP, "events": EVENT_ROLLUP}
+from portfolio_analytics.stats.site import Edges, Goal, Site
+from portfolio_analytics.stats.sums import VISITORS, VISITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _grouped(cut: Cut, site: Site) -> Source | None:
     name = cut.groups[0]
     if name == GOAL:
         by_type = not cut.filters.children and all(goal.page_pattern is None for goal in site.goals)
-        return Source(_GOAL_ROLLUPS, goals=site.goals) if by_type else None
+        return Source(EVENT_ROLLUPS, goals=site.goals) if by_type else None
     return Source(DIMENSIONS[name].rollups) if name in DIMENSIONS else None
 
 
@@ -57,10 +57,18 @@ def _single(cut: Cut, site: Site) -> Source | None:
             return Source(TOTAL_ROLLUPS)
         case (Leaf("is", name, (value,), True) as leaf,) if value:
             if name == GOAL:
-                goals = goals_named(leaf, site.goals)
-                return Source(_GOAL_ROLLUPS, value=goals[0].event_type) if goals[0].event_type else None
-            return Source(DIMENSIONS[name].rollups, value=value) if name in DIMENSIONS else None
+                value = goals_named(leaf, site.goals)[0].event_type or ""
+            return Source(_filtered(name), value=value) if value else None
     return None
+
+
+def _filtered(name: str) -> Mapping[str, int]:
+    """What is rolled up of one value of a dimension.
+
+    Rollups of events count visits by the day of the event; a filter selects visits by the day they start on.
+    """
+    rolled = EVENT_ROLLUPS if name == GOAL else DIMENSIONS[name].rollups if name in DIMENSIONS else {}
+    return {sum_: number for sum_, number in rolled.items() if level(name) == "visit" or sum_ != VISITS}
 
 
 def _is_of(tree: Filter, name: str) -> bool:
@@ -68,52 +76,108 @@ def _is_of(tree: Filter, name: str) -> bool:
 
 
 def select(
-    cut: Cut, site: Site, found: Source, params: Params, columns: Sequence[str], *, known_apart: bool
+    cut: Cut, site: Site, found: Source, params: Params, columns: Sequence[str], edges: Edges
 ) -> sql.Composable:
     """The cut as a SELECT of b, g0 and the sums `columns`, 0 where the cut does not want one.
 
-    `known_apart`: visitors with a persistent id are left out, to be counted from rows.
+    Where `counts_known_apart`, visitors with a persistent id are left out, to be counted from rows.
     """
-    values = [
-        sql.SQL("{} AS {}").format(
-            _sum(name, found.numbers[name], known_apart) if name in cut.sums else sql.SQL("0"),
-            sql.Identifier(name),
-        )
-        for name in columns
-    ]
+    known_apart = counts_known_apart(cut, edges)
     keys: list[sql.Composable] = [sql.SQL("{} AS b").format(_bucket(cut, params))]
-    conditions: list[sql.Composable] = [
-        sql.SQL("r.site_id = %(site_id)s AND r.dimension = ANY ({}::smallint[])").format(
-            params.add(sorted({found.numbers[name] for name in cut.sums}))
-        ),
-        sql.SQL("r.day BETWEEN {} AND {}").format(params.add(cut.period.first), params.add(cut.period.last)),
-    ]
-    tables: sql.Composable = sql.SQL("rollups r")
+    tables = _tables(cut, found, params, edges)
+    conditions: list[sql.Composable] = []
     if found.value is not None:
         conditions.append(sql.SQL("r.value = {}::text").format(params.add(found.value)))
     if found.goals is not None:
-        tables = sql.SQL(
-            "rollups r JOIN unnest({}::text[], {}::text[]) AS goal (name, type) ON goal.type = r.value"
-        ).format(
-            params.add([goal.name for goal in found.goals]),
-            params.add([goal.event_type for goal in found.goals]),
-        )
+        names, types = [goal.name for goal in found.goals], [goal.event_type for goal in found.goals]
         keys.append(sql.SQL("goal.name AS g0"))
+        tables = sql.SQL(
+            "{} JOIN unnest({}::text[], {}::text[]) goal (name, type) ON goal.type = r.value"
+        ).format(tables, params.add(names), params.add(types))
     elif cut.groups:
         value = sql.SQL("r.value")
         keys.append(sql.SQL("r.value AS g0"))
+        conditions.append(sql.SQL("r.value <> ''"))
         conditions += [value_condition(child, value, params) for child in cut.filters.children]
+    values = [
+        _sum(name, found.numbers[name], known_apart) if name in cut.sums else sql.SQL("0") for name in columns
+    ]
+    named = [
+        sql.SQL("{} AS {}").format(value, sql.Identifier(name))
+        for value, name in zip(values, columns, strict=True)
+    ]
     return sql.SQL("(SELECT {} FROM {} WHERE {} GROUP BY {})").format(
-        sql.SQL(", ").join([*keys, *values]),
+        sql.SQL(", ").join([*keys, *named]),
         tables,
-        sql.SQL(" AND ").join(sql.SQL("({})").format(part) for part in conditions),
+        every([sql.SQL("({})").format(part) for part in conditions]),
         sql.SQL("1, 2" if cut.groups else "1"),
     )
 
 
+def counts_known_apart(cut: Cut, edges: Edges) -> bool:
+    """Whether a sum of each day's visitors would count some with a persistent id more than once."""
+    return edges.known and cut.adds_days and VISITORS in cut.sums
+
+
+def whole_months(cut: Cut, last_day: datetime.date | None) -> tuple[datetime.date, datetime.date] | None:
+    """The first days of the first and last month that lie in the period wholly, or as far as there are data.
+
+    None where there is no such month, or where days must be told apart.
+    """
+    if cut.buckets is not None and cut.buckets.unit != "month":
+        return None
+    first, last = cut.period.first, cut.period.last
+    begin = first if first.day == 1 else _next_month(first)
+    end = last.replace(day=1)
+    has_all = last + DAY == _next_month(last) or (last_day is not None and last_day <= last)
+    if not has_all:
+        end = (end - DAY).replace(day=1)
+    return (begin, end) if begin <= end else None
+
+
+def _next_month(day: datetime.date) -> datetime.date:
+    return (day.replace(day=1) + 31 * DAY).replace(day=1)
+
+
+def _tables(cut: Cut, found: Source, params: Params, edges: Edges) -> sql.Composable:
+    """The cells of the period as `r`: whole months, and the days before and after them."""
+    first, last = cut.period.first, cut.period.last
+    months = whole_months(cut, edges.last_day)
+    spans: list[tuple[str, str, datetime.date, datetime.date]] = [("rollups", "day", first, last)]
+    if months is not None:
+        begin, end = months
+        spans = [
+            ("rollups", "day", first, begin - DAY),
+            ("rollup_months", "month", begin, end),
+            ("rollups", "day", _next_month(end), last),
+        ]
+    numbers = params.add(sorted({found.numbers[name] for name in cut.sums}))
+    measures = sorted({_column(name) for name in cut.sums} | {"known_visitors"})
+    selects = [
+        sql.SQL(
+            "SELECT c.dimension, c.value, c.{time} AS day, {measures} FROM {table} c"
+            " WHERE c.site_id = %(site_id)s AND c.dimension = ANY ({numbers}::smallint[])"
+            " AND c.{time} BETWEEN {low} AND {high}"
+        ).format(
+            time=sql.Identifier(time),
+            measures=sql.SQL(", ").join(sql.Identifier("c", name) for name in measures),
+            table=sql.Identifier(table),
+            numbers=numbers,
+            low=params.add(low),
+            high=params.add(high),
+        )
+        for table, time, low, high in spans
+        if low <= high
+    ]
+    return sql.SQL("({}) r").format(sql.SQL(" UNION ALL ").join(selects))
+
+
+def _column(name: str) -> str:
+    return "visits" if name == "starts" else name
+
+
 def _sum(name: str, number: int, known_apart: bool) -> sql.Composable:
-    column = {"starts": "visits"}.get(name, name)
-    value: sql.Composable = sql.SQL("r.{}").format(sql.Identifier(column))
+    value: sql.Composable = sql.SQL("r.{}").format(sql.Identifier(_column(name)))
     if name == VISITORS and known_apart:
         value = sql.SQL("r.visitors - r.known_visitors")
     return sql.SQL("coalesce(sum({}) FILTER (WHERE r.dimension = {}), 0)").format(value, sql.Literal(number))

@@ -18,6 +18,7 @@ from portfolio_analytics.stats.dimension import DIMENSIONS, GOAL, PROPS, Level, 
 from portfolio_analytics.stats.period import Buckets, day_starts
 from portfolio_analytics.stats.predicate import (
     ACTIVE,
+    OF_VISIT,
     Params,
     condition,
     dimension_value,
@@ -32,9 +33,6 @@ from portfolio_analytics.stats.sums import EVENT_SUMS, SCROLL_SUMS, START_SUMS, 
 _VISIT: Final = sql.SQL(
     "v.actor, v.visitor, v.start_time, v.end_time, v.known, v.pageviews, v.events, v.engaged_ms, v.origin_id,"
     " v.client_id, v.entry_page, v.exit_page, (v.pageviews <= 1 AND v.interactions = 0) AS bounced"
-)
-_OF_VISIT: Final = sql.SQL(
-    "e.site_id = %(site_id)s AND e.actor = v.actor AND e.time BETWEEN v.start_time AND v.end_time"
 )
 _IN_PERIOD: Final = sql.SQL("e.time >= %(start)s AND e.time < %(end)s")
 _COUNTS: Final = sql.SQL(
@@ -56,6 +54,7 @@ _SUMS: Final[dict[str, sql.SQL]] = {
     "scroll_visits": sql.SQL("count(x.scroll)"),
 }
 _VISIT_SUMS: Final = START_SUMS | {VISITS}
+_HIT_SUMS: Final = EVENT_SUMS | SCROLL_SUMS
 
 
 def select(
@@ -68,6 +67,11 @@ def select(
     """
     writer = _Writer(cut, site, params, tuple(columns), known_only)
     return writer.by_event() if _reads_events(cut) else writer.by_visit()
+
+
+def started_sums(cut: Cut) -> frozenset[str]:
+    """The sums over visits that start in the period; by an event:* dimension, `visits` is not one."""
+    return START_SUMS if cut.groups_events else _VISIT_SUMS
 
 
 def _reads_events(cut: Cut) -> bool:
@@ -119,15 +123,18 @@ class _Writer:
         return _union({"v": self._active_visits()}, grains)
 
     def by_event(self) -> sql.Composable:
-        finds_visits = self.cut.by_event and bool(self.cut.sums & _VISIT_SUMS)
+        started = self.cut.sums & started_sums(self.cut)
+        finds_visits = self.cut.by_event and bool(started)
         inside = sql.SQL("(SELECT * FROM hit WHERE inside)" if finds_visits else "hit")
         grains = []
-        if self.cut.sums & _VISIT_SUMS:
+        if started:
             grains.append(self._starts(self._visits_hit() if finds_visits else sql.SQL("v")))
+        if self.cut.sums & _VISIT_SUMS - started:
+            grains.append(self._visits_by_day(inside))
         if VISITORS in self.cut.sums:
             grains.append(self._visitors(inside))
-        if self.cut.sums & (EVENT_SUMS | SCROLL_SUMS):
-            grains.append(self._grain(inside, EVENT_SUMS | SCROLL_SUMS))
+        if self.cut.sums & _HIT_SUMS:
+            grains.append(self._grain(inside, _HIT_SUMS))
         return _union({"v": self._active_visits(), "hit": self._hits(finds_visits)}, grains)
 
     # Grains: one SELECT of the union each
@@ -148,7 +155,14 @@ class _Writer:
         source = sql.SQL("(SELECT v.*, {} AS b FROM {} v WHERE v.start_time >= %(start)s)").format(
             self._bucket("v.start_time"), visits
         )
-        return self._grain(source, _VISIT_SUMS)
+        return self._grain(source, started_sums(self.cut))
+
+    def _visits_by_day(self, source: sql.Composable) -> sql.Composable:
+        """Visits with an event of the group: once each local day, as their visitors."""
+        distinct = sql.SQL("(SELECT DISTINCT {}, y.day, y.actor, y.start_time FROM {} y)").format(
+            _list([sql.SQL("y.b"), *self.names]), source
+        )
+        return self._grain(distinct, {VISITS})
 
     def _visitors(self, source: sql.Composable) -> sql.Composable:
         """Distinct visitors: cookieless ones of each day apart, known ones of the whole period together."""
@@ -169,7 +183,7 @@ class _Writer:
         )
 
     def _hits(self, finds_visits: bool) -> sql.Composable:
-        """Events with their visits, summed by all that a grain tells apart.
+        """Events with their visits, added up by all that a grain tells apart.
 
         To find visits, events after the period are read too (`inside` is false): a visit that starts in the
         period counts when any of its events matches.
@@ -183,14 +197,14 @@ class _Writer:
             sql.SQL("{} AS day").format(self._day("e.time")),
             *_columns("v.known", "v.visitor"),
         ]
-        if finds_visits or scrolls:
+        if scrolls or self.cut.sums & _VISIT_SUMS:
             keys += _columns("v.actor", "v.start_time")
         if scrolls:
             keys += _columns("e.page_id")
         if finds_visits:
             keys += _columns("v.end_time", "v.bounced", "e.time < %(end)s AS inside")
         until = sql.SQL("e.time >= %(start)s AND e.time <= %(late)s") if finds_visits else _IN_PERIOD
-        conditions = [_OF_VISIT, until, *self._filters(by_event=True), *(group.present for group in groups)]
+        conditions = [OF_VISIT, until, *self._filters(by_event=True), *(group.present for group in groups)]
         return sql.SQL(
             "SELECT {}, {}, max(e.scroll_depth) AS scroll FROM v CROSS JOIN events e{} WHERE {} GROUP BY {}"
         ).format(_list(keys), _COUNTS, _joins(groups), every(conditions), _ordinals(len(keys)))
@@ -226,11 +240,11 @@ class _Writer:
             within = sql.SQL("{} AND {} = {}").format(
                 within, self._bucket("v.start_time"), self._bucket("v.end_time")
             )
-            events = sql.SQL("events e WHERE {} AND {} AND").format(_OF_VISIT, _IN_PERIOD)
+            events = sql.SQL("events e WHERE {} AND {} AND").format(OF_VISIT, _IN_PERIOD)
         else:
             # Only visits across an end of the period are left. They are few: each looks its events up.
             events = sql.SQL("LATERAL (SELECT * FROM events e WHERE {} AND {} OFFSET 0) e WHERE").format(
-                _OF_VISIT, _IN_PERIOD
+                OF_VISIT, _IN_PERIOD
             )
         whole = sql.SQL("(SELECT v.*, {} AS b FROM v WHERE {})").format(self._bucket("v.start_time"), within)
         keys = [

@@ -30,10 +30,13 @@ class Site:
 class Edges:
     """What the stored data say about a period.
 
-    `early` is the start of the first visit that is active in it, `late` the end of the last one. `known`:
-    some of its visitors have a persistent id.
+    `early` is the start of the first visit that is active in it, `late` the end of the last one, and
+    `oldest_day` a UTC day before which none of them began. `known`: some of its visitors have a persistent
+    id. `last_day` is the last local day that has data; None where that is not known.
     """
 
     early: datetime.datetime
     late: datetime.datetime
-    known: bool
+    oldest_day: datetime.date
+    known: bool = False
+    last_day: datetime.date | None = None

@@ -2,8 +2,8 @@
 -- lies across that end of the period.
 SELECT
     (SELECT min(v.start_time) FROM visits v
-     WHERE v.site_id = %(site_id)s AND v.day <= %(first_day)s
+     WHERE v.site_id = %(site_id)s AND v.day BETWEEN %(oldest_day)s AND %(first_day)s
          AND v.start_time < %(start)s AND v.end_time >= %(start)s),
     (SELECT max(v.end_time) FROM visits v
-     WHERE v.site_id = %(site_id)s AND v.day <= %(last_day)s
+     WHERE v.site_id = %(site_id)s AND v.day BETWEEN %(oldest_day)s AND %(last_day)s
          AND v.start_time < %(end)s AND v.end_time >= %(end)s)

@@ -1,5 +1,0 @@
--- Whether a visitor with a persistent id was there on any of these local days.
-SELECT EXISTS (
-    SELECT FROM rollups r
-    WHERE r.site_id = %(site_id)s AND r.dimension = 0
-        AND r.day BETWEEN %(first)s AND %(last)s AND r.known_visitors > 0)
