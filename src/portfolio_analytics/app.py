@@ -14,7 +14,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from starlette.routing import BaseRoute
 from portfolio_analytics import front
 from portfolio_analytics.admin import docs
 from portfolio_analytics.admin.routes import routes as administration
+from portfolio_analytics.exporters.routes import routes as exports
 from portfolio_analytics.interface import OPERATIONS
 from portfolio_analytics.producer.address import Places, client_address, peer_address
 from portfolio_analytics.producer.cors import SECURITY_HEADERS, Cors
@@ -246,6 +247,7 @@ class HttpApp:
             *docs.routes(OPERATIONS),
             *administration(context),
             *statistics(context),
+            *exports(context),
         ]
         return Starlette(
             routes=routes,
@@ -318,6 +320,7 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
+@lru_cache(maxsize=64)
 def is_loopback_host(host: str | None) -> bool:
     """Whether a Host header names this machine: localhost, 127.0.0.1 or [::1], with any port."""
     if host is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 MAX_PAGE_BYTES = 2_000
 MAX_HOST_CHARS = 253
@@ -87,6 +88,7 @@ def split_authority(rest: str) -> tuple[str, str]:
     return host[:MAX_HOST_CHARS], rest[end:]
 
 
+@lru_cache(maxsize=1024)
 def origin_host(origin: str | None) -> str | None:
     """The host that an Origin header names; None for `null` and for what is no origin."""
     if not origin:

@@ -58,6 +58,13 @@ def identify(event_id: UUID | None, timestamp: str | None, now: int, *, any_past
         )
     if made is not None:
         _check(made, earliest, now, "event_id")
+    if made is not None and time is not None and abs(made - time) > WINDOW_BEFORE_MS + WINDOW_AFTER_MS:
+        # Readers look for an event near the day of its identity; without a lower bound this must be said.
+        raise InvalidEvent(
+            "time_out_of_range",
+            "The event_id is a UUIDv7 of another time: it must lie within 7 days of the timestamp.",
+            "event_id",
+        )
     # One of the two is there: `_check` lets no None pass.
     moment = time if time is not None else made or 0
     return Identity(event_id, moment, (moment if made is None else made) // DAY_MS, 0)

@@ -24,7 +24,7 @@ from portfolio_analytics.producer.recorder import NotReady, Prepared, Recorder
 from portfolio_analytics.producer.sender import Sender
 from portfolio_analytics.producer.tally import Tally
 from portfolio_analytics.settings import Network
-from portfolio_analytics.shared.access import Access
+from portfolio_analytics.shared.access import Access, Principal
 from portfolio_analytics.shared.deadlines import Deadlines
 from portfolio_analytics.shared.errors import InvalidEvent, LogError, RecordTooLarge
 from portfolio_analytics.shared.http import ApiError, error_body
@@ -87,9 +87,10 @@ class Intake:
             self._other_method(scope, proto, origin, POST)
             return
         try:
-            body = await self._body(headers, proto, EVENT_BYTES)
-            sender = await self._sender(scope, headers, origin)
-            status, answered = await self._record(decode_event(body), sender)
+            body = await read_body(headers, proto, EVENT_BYTES, self._deadlines, BODY_SECONDS)
+            event = decode_event(_opened(headers, body, EVENT_BYTES))
+            sender = self._sender(scope, headers, origin, await self._principal(headers))
+            status, answered = await self._record(event, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             self._refuse(proto, error, origin)
             return
@@ -103,9 +104,10 @@ class Intake:
             self._other_method(scope, proto, origin, POST)
             return
         try:
-            body = await self._body(headers, proto, BATCH_BYTES)
-            sender = await self._sender(scope, headers, origin)
-            status, answered = await self._record_all(decode_batch(body), sender)
+            body = await read_body(headers, proto, BATCH_BYTES, self._deadlines, BODY_SECONDS)
+            events = decode_batch(_opened(headers, body, BATCH_BYTES))
+            sender = self._sender(scope, headers, origin, await self._principal(headers))
+            status, answered = await self._record_all(events, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             self._refuse(proto, error, origin)
             return
@@ -119,7 +121,7 @@ class Intake:
             self._other_method(scope, proto, origin, GET)
             return
         try:
-            sender = await self._sender(scope, headers, origin)
+            sender = self._sender(scope, headers, origin, await self._principal(headers))
             event = _pixel_event(scope.query_string, headers.get("referer"))
             status, _ = await self._record(event, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
@@ -131,20 +133,20 @@ class Intake:
             answer.PIXEL,
         )
 
-    async def _body(self, headers: Headers, proto: HttpProtocol, limit: int) -> bytes:
-        body = await read_body(headers, proto, limit, self._deadlines, BODY_SECONDS)
-        encoding = headers.get("content-encoding")
-        return body if encoding is None else decompress(body, encoding, limit)
+    async def _principal(self, headers: Headers) -> Principal | None:
+        """Who the request speaks for, if anyone. Raises ApiError for a wrong token."""
+        authorization = headers.get("authorization")
+        # A page behind HTTP Basic sends that to its own origin; it is no word to us.
+        if authorization is None or authorization[:7].lower() != "bearer ":
+            return None
+        return await self._access.principal(authorization)
 
-    async def _sender(self, scope: Scope, headers: Headers, origin: str | None) -> Sender:
+    def _sender(
+        self, scope: Scope, headers: Headers, origin: str | None, principal: Principal | None
+    ) -> Sender:
         address = peer_address(scope.client)
         if self._trusted_proxies:
             address = client_address(address, headers.get_all("x-forwarded-for"), self._trusted_proxies)
-        authorization = headers.get("authorization")
-        principal = None
-        # A page behind HTTP Basic sends that to its own origin; it is no word to us.
-        if authorization is not None and authorization[:7].lower() == "bearer ":
-            principal = await self._access.principal(authorization)
         return Sender(
             address,
             headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS],  # type: ignore[index]
@@ -240,6 +242,12 @@ class Intake:
             logger.error("an event could not be taken", exc_info=error)
         self._tally.refused(self._now() // 1_000_000, code)
         proto.response_bytes(status, [*self._cors.json(origin), *extra], error_body(code, message, field))
+
+
+def _opened(headers: Headers, body: bytes, limit: int) -> bytes:
+    """The body without its Content-Encoding."""
+    encoding = headers.get("content-encoding")
+    return body if encoding is None else decompress(body, encoding, limit)
 
 
 def _described(error: Exception) -> tuple[int, str, str, str | None, HeaderList]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 
 from portfolio_analytics.producer.sender import Sender
@@ -24,11 +23,11 @@ class Limits:
 
     def sender(self, sender: Sender, events: int, now: float) -> None:
         """Book `events` of a sender at `now` (steady seconds). Raises ApiError 429."""
-        if self._addresses is None or sender.principal is not None:
+        if self._addresses is None or sender.principal is not None or not is_public(sender.address):
             return
         key = self._keys.of_address(sender.address)
         wait = self._addresses.allow(key, now, events)
-        if wait is not None and is_public(sender.address):
+        if wait is not None:
             raise self._addresses.refusal(key, now, wait)
 
     def site(self, name: str, now: float) -> None:
@@ -45,8 +44,17 @@ class Limits:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is of the public Internet."""
-    try:
-        return ipaddress.ip_address(address).is_global
-    except ValueError:
-        return False
+    """Whether an address in its usual form is of the public Internet, as far as its first digits tell.
+
+    The ipaddress module knows better, and takes 5 us.
+    """
+    return address[:1] in _HEXADECIMAL and not address.startswith(_NOT_PUBLIC)
+
+
+_HEXADECIMAL = frozenset("0123456789abcdef:")
+_NOT_PUBLIC = (
+    "127.", "10.", "192.168.", "169.254.",
+    *(f"172.{second}." for second in range(16, 32)),
+    *(f"100.{second}." for second in range(64, 128)),
+    "::", "fc", "fd", "fe8", "fe9", "fea", "feb",
+)  # fmt: skip
