@@ -152,3 +152,12 @@ def test_nothing_but_invalid_event(timestamp: str, event_id: UUID | None, any_pa
         return
     assert 0 <= identity.time <= NOW + 600_000
     assert 0 <= identity.day <= TODAY + 1
+
+
+def test_an_imported_uuid7_carries_nearly_the_time_of_its_event() -> None:
+    """Readers look for events near the day of their identity."""
+    old = "2020-01-01T00:00:00Z"
+    assert identify(OTHER, old, NOW, any_past=True).day == identify(None, old, NOW, any_past=True).day
+    with pytest.raises(InvalidEvent) as caught:
+        identify(v7(NOW), old, NOW, any_past=True)
+    assert (caught.value.code, caught.value.field) == ("time_out_of_range", "event_id")
