@@ -53,7 +53,12 @@ def routes(context: Context) -> list[BaseRoute]:
     by_path: dict[str, dict[str, Endpoint]] = {}
     for operation, handler in _HANDLERS:
         by_path.setdefault(operation.path, {})[operation.method] = _endpoint(context, operation, handler)
-    return [Route(path, _one_of(methods), methods=list(methods)) for path, methods in by_path.items()]
+    return [Route(_pattern(path), _one_of(methods), methods=list(methods)) for path, methods in by_path.items()]
+
+
+def _pattern(path: str) -> str:
+    """The path as Starlette matches it: the name of a goal on a page has slashes."""
+    return path.replace("{name}", "{name:path}")
 
 
 def _one_of(methods: dict[str, Endpoint]) -> Endpoint:
