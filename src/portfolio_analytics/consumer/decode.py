@@ -18,6 +18,7 @@ from portfolio_analytics.shared.record import (
     TIME_FROM_RECEIPT,
     AttestRecord,
     EventRecord,
+    LegacyEvent,
     decode_legacy,
     decode_record,
 )
@@ -109,19 +110,24 @@ def without_nul(event: EventRecord) -> EventRecord:
 
 
 def legacy_event(record: LogRecord, topic_id: str) -> EventRecord:
-    """An event of the original Go service, read as it is.
+    """An event of the original Go service, read as it is; its id follows from where it stands in the log.
 
-    Its id follows from where it stands in the log; its time, where it is absent or out of the window, is
-    the record's own. Raises msgspec.ValidationError when it is not such an event.
+    Raises msgspec.ValidationError when it is not such an event.
     """
     assert record.value is not None
     found = decode_legacy(record.value)
-    at = record.timestamp_ms
-    time = _instant_ms(found.timestamp)
+    identity = f"{topic_id}/{record.partition}/{record.offset}".encode()
+    return original_event(found, _instant_ms(found.timestamp), record.timestamp_ms, identity)
+
+
+def original_event(found: LegacyEvent, time: int | None, at: int, identity: bytes) -> EventRecord:
+    """An event that the original Go service took at `at`; its id follows from `identity`.
+
+    Its `time`, where it is absent or out of the window, is that at which it was taken (Unix milliseconds).
+    """
     flags = 0
     if time is None or not at - WINDOW_BEFORE_MS <= time <= at + WINDOW_AFTER_MS:
         time, flags = at, TIME_FROM_RECEIPT
-    identity = f"{topic_id}/{record.partition}/{record.offset}".encode()
     page = found.page.split("#", 1)[0] or "/"
     return EventRecord(
         id=_uuid8(blake2b(identity, digest_size=16, person=b"legacy").digest()),

@@ -66,7 +66,7 @@ INSERT INTO events ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM new_e
 ORDER BY site_id, day, event_id ON CONFLICT DO NOTHING
 """
 _DUPLICATES = """
-SELECT n.log_partition, n.log_offset FROM new_events n
+SELECT n.site_id, n.day, n.event_id FROM new_events n
 JOIN events e ON e.site_id = n.site_id AND e.day = n.day AND e.event_id = n.event_id
 WHERE e.xmin <> pg_current_xact_id()::xid AND e.day BETWEEN %s AND %s
 """
@@ -117,12 +117,23 @@ class Store:
 
         A row that is missing may still stand in visits and rollups, so the visits are counted anew from rows.
         """
-        items, _ = self._within_horizon(batch.items, now_ms)
+        return self._fill(batch.items, now_ms, settled=False)
+
+    def restore(self, items: list[Item], now_ms: int) -> int:
+        """Store what is missing of `items` that were counted once already; how many rows were missing.
+
+        Whose visit they belong to is settled. What is from before a site's reset is taken back, since
+        somebody asks for it; what was erased, is past the retention, or is of a deleted site is not.
+        """
+        return self._fill(items, now_ms, settled=True)
+
+    def _fill(self, items: list[Item], now_ms: int, *, settled: bool) -> int:
+        items, _ = self._within_horizon(items, now_ms)
         if not items:
             return 0
         self._prepare(items)
         with self.connection.transaction(), self.connection.cursor() as cursor:
-            sites, locks, items, _ = self._admitted(cursor, items)
+            sites, locks, items, _ = self._admitted(cursor, items, settled=settled)
             fresh, _ = _insert_events(cursor, items) if items else ([], [])
             if fresh:
                 times = [item.event.time for item in fresh]
@@ -152,22 +163,31 @@ class Store:
 
     def flush_latencies(self, slot: int) -> None:
         """Store the latencies that no batch has taken along yet."""
+        if not self._latencies:
+            return
         with self.connection.transaction(), self.connection.cursor() as cursor:
             self._add_latencies(cursor, slot)
 
     def _within_horizon(self, items: list[Item], now_ms: int) -> tuple[list[Item], list[Rejected]]:
-        if self._horizon_days is None:
+        first = self._first_day(now_ms)
+        if not first:
             return items, []
-        first = now_ms // DAY_MS - self._horizon_days
-        kept = [item for item in items if item.event.day >= first]
-        if len(kept) == len(items):
-            return items, []
-        gone = [
-            _reject(item, "expired", "The day of the event is beyond the retention.")
-            for item in items
-            if item.event.day < first
-        ]
+        kept, gone = [], []
+        for item in items:
+            # Rows are dropped by the identity day, their visits by the day of the time.
+            if min(item.event.day, item.event.time // DAY_MS) >= first:
+                kept.append(item)
+            else:
+                gone.append(_reject(item, "expired", "The day of the event is beyond the retention."))
         return kept, gone
+
+    def _first_day(self, now_ms: int) -> int:
+        """The first day whose rows are kept: by the setting, and by what was dropped whatever the setting is
+        now. A row of a day that was dropped would be counted again.
+        """
+        row = self.connection.execute("SELECT day - '1970-01-01'::date FROM row_horizon").fetchone()
+        first = row[0] if row else 0
+        return first if self._horizon_days is None else max(first, now_ms // DAY_MS - self._horizon_days)
 
     def _prepare(self, items: list[Item]) -> None:
         """What must be there before the transaction, and does no harm without it."""
@@ -216,10 +236,10 @@ class Store:
         )
 
     def _admitted(
-        self, cursor: psycopg.Cursor[Any], items: list[Item]
+        self, cursor: psycopg.Cursor[Any], items: list[Item], *, settled: bool = False
     ) -> tuple[dict[int, Site], dict[Key, Lock], list[Item], list[Rejected]]:
-        """Lock the sites and whom the events are of, turn away what is not to be counted, and give what goes
-        on past midnight to yesterday's visitor.
+        """Lock the sites and whom the events are of, turn away what is not to be counted, and, unless whose
+        they are is `settled`, give what goes on past midnight to yesterday's visitor.
         """
         if not items:
             return {}, {}, [], []
@@ -230,8 +250,9 @@ class Store:
             raise StorageUnavailable("A site was reset a moment ago.")
         locks = visit_store.lock_keys(cursor, _keys(items))
         # Only now: an erasure writes its entry before it asks for these locks.
-        kept, turned_away = _admit(cursor, items, sites)
-        _continue_visits(cursor, kept, locks)
+        kept, turned_away = _admit(cursor, items, sites, settled=settled)
+        if not settled:
+            _continue_visits(cursor, kept, locks)
         return sites, locks, kept, turned_away
 
     def _add_latencies(self, cursor: psycopg.Cursor[Any], slot: int) -> None:
@@ -364,16 +385,16 @@ class Store:
 
 
 def _admit(
-    cursor: psycopg.Cursor[Any], items: list[Item], sites: Mapping[int, Site]
+    cursor: psycopg.Cursor[Any], items: list[Item], sites: Mapping[int, Site], *, settled: bool
 ) -> tuple[list[Item], list[Rejected]]:
-    """Turn away what belongs to a deleted or reset site, and what was erased."""
+    """Turn away what belongs to a deleted or, unless `settled`, a reset site, and what was erased."""
     erased = _suppressions(cursor, items)
     kept, rejected = [], []
     for item in items:
         site = sites[item.site_id]
         if site.deleted:
             rejected.append(_reject(item, "site_deleted", "The site was deleted."))
-        elif site.counts_from is not None and item.event.at < site.counts_from:
+        elif not settled and site.counts_from is not None and item.event.at < site.counts_from:
             rejected.append(_reject(item, "site_reset", "The site was reset after the event."))
         elif erased and _is_erased(item, erased):
             rejected.append(_reject(item, "erased", "The visitor was erased."))
@@ -491,8 +512,10 @@ def _insert_events(cursor: psycopg.Cursor[Any], items: list[Item]) -> tuple[list
         there = set(
             cursor.execute(_DUPLICATES, [to_date(min(days)), to_date(max(days))], prepare=False).fetchall()
         )
-        duplicates += [item for item in fresh if (item.partition, item.offset) in there]
-        fresh = [item for item in fresh if (item.partition, item.offset) not in there]
+        # Not by its place in the log: what is imported may come from several logs.
+        names = [(item.site_id, to_date(item.event.day), item.event.id) for item in fresh]
+        duplicates += [item for item, name in zip(fresh, names, strict=True) if name in there]
+        fresh = [item for item, name in zip(fresh, names, strict=True) if name not in there]
     return fresh, duplicates
 
 
