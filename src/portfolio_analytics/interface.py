@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from portfolio_analytics.admin.operations import OPERATIONS as ADMINISTRATION
+from portfolio_analytics.exporters.formats import MEDIA_TYPES
 from portfolio_analytics.producer.event import ClientEvent
 from portfolio_analytics.shared.log.spool import SpoolFigures
 from portfolio_analytics.shared.openapi import PUBLIC, Media, Operation, Parameter
@@ -229,6 +230,23 @@ STATISTICS = (
         {200: Media("text/event-stream", "Server-sent events.")},
         errors=(400,),
         parameters=(_SITE,),
+    ),
+    Operation(
+        "GET",
+        "/api/export",
+        "A site's events, with all that is stored of them",
+        "read",
+        "statistics",
+        {200: tuple(Media(kind, "The events in the order of their time.") for kind in MEDIA_TYPES.values())},
+        errors=(400,),
+        parameters=(
+            Parameter("site", "A site's name.", required=True),
+            Parameter("from", "First local day; without it, from the beginning."),
+            Parameter("to", "Last local day, included; without it, to the end."),
+            Parameter("format", "csv, ndjson or parquet; csv without it."),
+        ),
+        description="X-Total-Count says how many events there are: an answer that broke off has fewer. "
+        "A public link does not reach it.",
     ),
     _v1("realtime/visitors", "Visitors of the last 5 minutes", int),
     _v1(

@@ -1,16 +1,26 @@
-"""Commands that bring data in or take it out: import, demo, erase."""
+"""Commands that bring data in or take it out: import, export, demo, erase."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from portfolio_analytics.cli.shell import app, console, database, fail
+from portfolio_analytics.cli.shell import (
+    app,
+    console,
+    database,
+    database_address,
+    fail,
+    load_settings,
+    progress_bar,
+)
+from portfolio_analytics.exporters.formats import FormatName
 from portfolio_analytics.settings import Settings
 
 import_app = App(name="import", help="Bring in what happened before.")
@@ -41,6 +51,103 @@ def import_access_log(file: Path, *, site: str, url: str = DEFAULT_URL, token: s
 
     state = state_folder(os.environ)
     sys.exit(run_access_log_import(file, site, url, _token(token), state=state, console=console))
+
+
+@import_app.command(name="export")
+def import_export(file: Path, *, site: str | None = None) -> None:
+    """Bring an export back: CSV, NDJSON or Parquet. What is there already or was erased stays as it is.
+
+    Example: portfolio-analytics import export example.com.parquet
+
+    Parameters
+    ----------
+    file
+        What `export` or GET /api/export wrote.
+    site
+        The site that the events become those of; without it, the sites that the file names.
+    """
+    from portfolio_analytics.importers.restore import restore_export
+
+    horizon_days = load_settings().retention_days
+    try:
+        with database() as connection, progress_bar("Importing") as on_progress:
+            outcome = restore_export(
+                file, connection, site=site, horizon_days=horizon_days, on_progress=on_progress
+            )
+    except OSError as error:
+        fail(f"{file}: {error.strerror or error}")
+    console.print(f"{outcome.read:,} events read, {outcome.stored:,} were missing and are in.")
+
+
+@import_app.command(name="original")
+def import_original(*, table: str = "analytics_events", before: datetime | None = None) -> None:
+    """Bring in the table of the original Go service, and let the topic's records count from there on.
+
+    Example: portfolio-analytics import original --before 2026-11-20T12:00:00
+
+    Parameters
+    ----------
+    table
+        The table, in the same database.
+    before
+        The cut-off (UTC): rows made before it are taken, records before it are not. Without it, the first
+        event that was counted from the topic, else now.
+    """
+    from portfolio_analytics.importers.original import import_original as import_table
+    from portfolio_analytics.storage.database import connect
+
+    settings = load_settings()
+    address = database_address(settings)
+    with connect(address) as reader, connect(address) as writer, progress_bar("Importing") as on_progress:
+        outcome, cut_off = import_table(
+            reader,
+            writer,
+            table,
+            None if before is None else before.replace(tzinfo=before.tzinfo or UTC),
+            horizon_days=settings.retention_days,
+            on_progress=on_progress,
+        )
+    console.print(f"{outcome.read:,} rows read, {outcome.stored:,} were missing and are in.")
+    console.print(f"Records of the topic count from {cut_off:%Y-%m-%d %H:%M:%S.%f} UTC on.", highlight=False)
+
+
+@app.command
+def export(
+    *,
+    site: str,
+    first: Annotated[date | None, Parameter(name="--from")] = None,
+    last: Annotated[date | None, Parameter(name="--to")] = None,
+    format: FormatName = "csv",  # noqa: A002 - what the option is called
+    output: Annotated[str, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)],
+) -> None:
+    """Write a site's events with all that is stored of them to a file.
+
+    Example: portfolio-analytics export --site example.com --format parquet -o example.com.parquet
+
+    Parameters
+    ----------
+    first
+        The first of the site's local days; without it, from the beginning.
+    last
+        The last of the site's local days, included; without it, to the end.
+    format
+        csv, ndjson or parquet.
+    output
+        The file, or - for standard output.
+    """
+    from portfolio_analytics.exporters.export import export as write
+    from portfolio_analytics.exporters.export import export_to_file
+
+    try:
+        with database() as connection, progress_bar("Exporting") as on_progress:
+            if output == "-":
+                write(connection, site, first, last, format, sys.stdout.buffer, on_progress)
+                sys.stdout.buffer.flush()
+                return
+            done = export_to_file(connection, site, first, last, format, Path(output), on_progress)
+    except OSError as error:
+        fail(f"{output}: {error.strerror or error}")
+    console.print(f"{done:,} events are in {output}.", markup=False, highlight=False)
 
 
 @app.command

@@ -210,6 +210,8 @@ def _told(kind: Any) -> str:
     """What a type says of itself in its first line."""
     if kind is None:
         return "No content."
+    if isinstance(kind, tuple):
+        return str(kind[0].description)
     return (getattr(kind, "__doc__", None) or "An object.").partition("\n")[0]
 
 
