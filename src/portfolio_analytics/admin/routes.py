@@ -53,7 +53,9 @@ def routes(context: Context) -> list[BaseRoute]:
     by_path: dict[str, dict[str, Endpoint]] = {}
     for operation, handler in _HANDLERS:
         by_path.setdefault(operation.path, {})[operation.method] = _endpoint(context, operation, handler)
-    return [Route(_pattern(path), _one_of(methods), methods=list(methods)) for path, methods in by_path.items()]
+    return [
+        Route(_pattern(path), _one_of(methods), methods=list(methods)) for path, methods in by_path.items()
+    ]
 
 
 def _pattern(path: str) -> str:
