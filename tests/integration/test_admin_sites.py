@@ -43,7 +43,9 @@ def fill(connection: psycopg.Connection[Any], site_id: int) -> None:
         values = {name: site_id if name == "site_id" else SAMPLES[kind] for name, kind in columns}
         names = ", ".join(values)
         marks = ", ".join(f"%({name})s" for name in values)
-        connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})".encode(), values)
+        connection.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING".encode(), values
+        )
 
 
 SAMPLES: dict[str, Any] = {
