@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -21,6 +21,7 @@ from tests.integration.service import ADMIN_TOKEN, RunningService
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD = ROOT / "web" / "dashboard"
 PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)
 
 SignedIn = Callable[..., Page]
 

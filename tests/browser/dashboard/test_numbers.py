@@ -123,7 +123,9 @@ def test_panels(look: SignedIn) -> None:
 
 def test_the_map_shows_and_filters(look: SignedIn) -> None:
     page = look(MARCH)
-    map_ = panel(page, "Locations").get_by_role("img", name="World map of visitors. Most are from United States.")
+    map_ = panel(page, "Locations").get_by_role(
+        "img", name="World map of visitors. Most are from United States."
+    )
     expect(map_.locator(".shade-5")).to_have_count(1)
     expect(map_.locator("[class^=shade]")).to_have_count(3)
     map_.locator(".shade-5").click()

@@ -100,9 +100,7 @@ def visit(
 def now_visit(pages: list[str], **details: Any) -> list[Event]:
     """A visit whose page views happened just now, all at once."""
     moment = datetime.now(UTC) - timedelta(seconds=1)
-    return [
-        event | {"timestamp": moment.isoformat()} for event in visit(moment, pages, **details)
-    ]
+    return [event | {"timestamp": moment.isoformat()} for event in visit(moment, pages, **details)]
 
 
 def history() -> list[Event]:

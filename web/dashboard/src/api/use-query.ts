@@ -10,11 +10,16 @@ export interface Found<T> {
   busy: boolean;
   /** `data` answers a question that was asked before; the answer to this one is awaited. */
   stale: boolean;
+  /** Ask again now. */
+  retry: () => void;
 }
 
 /** A number that grows whenever what is shown should be asked for again. */
 export const RefreshContext = createContext(0);
 
+/** What passes by itself: nothing answered, too many requests, something is away. */
+const PASSING = new Set([0, 429, 503]);
+const AGAIN_MS = 5000;
 const MOST_KEPT = 200;
 const answers = new Map<string, Answer>();
 
@@ -54,9 +59,12 @@ export function useFound<T>(
   refresh: number,
   load: (signal: AbortSignal) => Promise<T>,
 ): Found<T> {
-  const [state, setState] = useState<Omit<Found<T>, "stale"> & { key: string | null }>({ key, data: null, failure: null, busy: true });
+  const [state, setState] = useState<Omit<Found<T>, "stale" | "retry"> & { key: string | null }>({ key, data: null, failure: null, busy: true });
+  const [attempt, setAttempt] = useState(0);
+  const retry = () => setAttempt((before) => before + 1);
   useEffect(() => {
     if (key === null) return undefined;
+    let timer = 0;
     const controller = new AbortController();
     setState((before) => ({ ...before, busy: true }));
     load(controller.signal).then(
@@ -66,9 +74,13 @@ export function useFound<T>(
         const failure = error instanceof ApiFailure ? error : new ApiFailure(0, "mistake", String(error));
         setState((before) => ({ key, data: before.key === key ? before.data : null, failure, busy: false }));
         if (failure.status === 401) dispatchEvent(new Event("signed-out"));
+        if (PASSING.has(failure.status)) timer = setTimeout(retry, AGAIN_MS);
       },
     );
-    return () => controller.abort();
-  }, [key, refresh]);
-  return { ...state, stale: state.key !== key };
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [key, refresh, attempt]);
+  return { ...state, stale: state.key !== key, retry };
 }

@@ -1,4 +1,4 @@
-import { useEffect, useId, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { about, type Scope } from "../api/query";
 import { useQuery } from "../api/use-query";
 import { DIMENSION_LABELS, PROPERTY, valueLabel } from "../dimension";
@@ -20,7 +20,6 @@ export function FilterEditor({ scope, filter, onSave, onClose }: Props) {
   const [operator, setOperator] = useState<Operator>(filter?.operator ?? "is");
   const [values, setValues] = useState(filter?.values ?? []);
   const [text, setText] = useState("");
-  const id = useId();
   const whole = dimension === PROPERTY ? PROPERTY + property.trim() : dimension;
   const offered = useOffered(scope, whole, text.trim()).filter((value) => !values.includes(value));
   const add = (value: string) => {
@@ -99,7 +98,7 @@ export function FilterEditor({ scope, filter, onSave, onClose }: Props) {
             ))}
           </ul>
         )}
-        <ul class="offered" id={id} aria-label="Values that occur">
+        <ul class="offered" aria-label="Suggestions">
           {offered.slice(0, 8).map((value) => (
             <li key={value}>
               <button type="button" onClick={() => add(valueLabel(whole, value))}>

@@ -22,7 +22,7 @@ export function useShortcuts({ view, go }: Navigation, span: Span | null, today:
     const onKeyDown = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-      if (read("shortcuts") === "off" || target.closest("input, select, textarea, dialog, .menu-panel, [role=tablist], .chart")) return;
+      if (read("shortcuts") === "off" || target.closest("input, select, textarea, dialog, .menu-panel")) return;
       const key = event.key.toLowerCase();
       const period = PERIODS.get(key);
       const step = { arrowleft: -1, arrowright: 1 }[key];

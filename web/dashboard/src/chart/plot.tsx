@@ -64,7 +64,10 @@ export function Plot(props: Props) {
       event.preventDefault();
       setCursor(inside(at === null ? (props.last ?? count - 1) : at + step));
     } else if (event.key === "Enter" && at !== null) onChoose?.(at);
-    else if (event.key === "Escape") setCursor(null);
+    else if (event.key === "Escape" && at !== null) {
+      event.preventDefault();
+      setCursor(null);
+    }
   };
   const anchor = (index: number) => (x(index) > width - 36 ? "end" : "middle");
   const side = at === null ? {} : x(at) > width / 2 ? { right: `${width - x(at) + 12}px`, left: "auto" } : { left: `${x(at) + 12}px`, right: "auto" };

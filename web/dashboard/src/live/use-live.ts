@@ -49,7 +49,7 @@ export function useLive(site: string | null): Live {
   useEffect(() => {
     setLive(NOTHING);
     if (site === null) return undefined;
-    let source: EventSource;
+    let source: EventSource | null = null;
     let timer = 0;
     const take = (event: MessageEvent<string>, fresh: boolean) => {
       const { visitors, minutes, latency_ms, events } = JSON.parse(event.data) as Message;
@@ -61,20 +61,32 @@ export function useLive(site: string | null): Live {
         connected: true,
       }));
     };
+    const close = () => {
+      clearTimeout(timer);
+      source?.close();
+      source = null;
+    };
     const open = () => {
-      source = new EventSource(address("/api/realtime", { site }));
-      source.addEventListener("snapshot", (event) => take(event, true));
-      source.addEventListener("update", (event) => take(event, false));
-      source.onerror = () => {
+      const opened = new EventSource(address("/api/realtime", { site }));
+      source = opened;
+      opened.addEventListener("snapshot", (event) => take(event, true));
+      opened.addEventListener("update", (event) => take(event, false));
+      opened.onerror = () => {
         setLive((before) => ({ ...before, connected: false }));
         // The browser comes back after a lost connection, but not after an answer such as 503.
-        if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN_MS);
+        if (opened.readyState === EventSource.CLOSED && opened === source) timer = setTimeout(open, AGAIN_MS);
       };
     };
-    open();
+    // A browser has six connections for a host; tabs that nobody sees must not hold them.
+    const follow = () => {
+      close();
+      if (!document.hidden) open();
+    };
+    follow();
+    document.addEventListener("visibilitychange", follow);
     return () => {
-      clearTimeout(timer);
-      source.close();
+      document.removeEventListener("visibilitychange", follow);
+      close();
     };
   }, [site]);
   return live;

@@ -22,8 +22,8 @@ export function Headline({ scope, span, then, zone, now }: Props) {
   const { view, go } = useNavigation();
   const metrics = headline(scope.filters);
   const compared = comparisons(span, then, zone, todayIn(zone, now), now);
-  const { data, failure, stale } = useQuery({ ...about(scope), metrics, ...(compared ? { include: { comparisons: compared } } : {}) });
-  if (failure) return <Notice failure={failure} />;
+  const { data, failure, stale, retry } = useQuery({ ...about(scope), metrics, ...(compared ? { include: { comparisons: compared } } : {}) });
+  if (failure) return <Notice failure={failure} onRetry={retry} />;
   const row = data?.results[0];
   const warnings = span && daysOf(span) === 1 ? {} : (data?.meta.metric_warnings ?? {});
   const warned = (metric: Metric) => warnings[metric] !== undefined;

@@ -34,9 +34,9 @@ export function Trend({ scope, span, then, zone, now }: Props) {
     dimensions: [`time:${interval}`],
     include: { time_labels: true },
   };
-  const { data, failure, stale } = useQuery(question);
+  const { data, failure, stale, retry } = useQuery(question);
   const former = useQuery(then && { ...question, date_range: rangeOf(then) });
-  if (failure) return <Notice failure={failure} />;
+  if (failure) return <Notice failure={failure} onRetry={retry} />;
 
   const local = localTime(zone, now);
   const here = data && series(data, metric, local);

@@ -40,7 +40,7 @@ export function Details({ title, tab, scope, onChoose, onClose }: Props) {
   // Countries are searched by their names, which the server does not know; there are few of them.
   const byName = dimension === "visit:country";
   const metrics: Metric[] = ["visitors", ...tab.more];
-  const { data, failure, stale } = useQuery({
+  const { data, failure, stale, retry } = useQuery({
     ...about(scope),
     filters: [
       ...scope.filters.map(toApi),
@@ -82,7 +82,7 @@ export function Details({ title, tab, scope, onChoose, onClose }: Props) {
         </button>
       </div>
       {failure ? (
-        <Notice failure={failure} />
+        <Notice failure={failure} onRetry={retry} />
       ) : (
         <div class="details-rows" aria-busy={stale || !data} tabIndex={0} role="region" aria-label={title}>
           {data && matching.length === 0 && <p class="nothing">Nothing matches.</p>}

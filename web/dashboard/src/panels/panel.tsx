@@ -82,7 +82,7 @@ function Body({ panel, tab, scope, onChoose }: BodyProps) {
   const { view, go } = useNavigation();
   const isMap = tab.id === "map";
   const metrics = panelMetrics(tab, scope);
-  const { data, failure, stale } = useQuery({
+  const { data, failure, stale, retry } = useQuery({
     ...about(scope),
     metrics,
     dimensions: [tab.dimension],
@@ -90,7 +90,7 @@ function Body({ panel, tab, scope, onChoose }: BodyProps) {
     pagination: { limit: isMap ? 300 : SHOWN },
   });
   const property = tab.dimension.slice(PROPERTY.length);
-  if (failure) return <Notice failure={failure} />;
+  if (failure) return <Notice failure={failure} onRetry={retry} />;
   const rows = data?.results ?? [];
   const save = () =>
     download(

@@ -162,7 +162,7 @@ function Minutes({ minutes, clock }: { minutes: LedgerMinute[]; clock: (minute: 
       <header>
         <h2 id="minutes-title">Minute by minute</h2>
       </header>
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="minutes-title">
+      <div class="scroll" tabIndex={0} role="region" aria-label="The newest minutes">
         <table>
           <thead>
             <tr>

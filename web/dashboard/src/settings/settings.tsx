@@ -36,7 +36,7 @@ export function Settings({ session, site, onSession }: Props) {
           <Section title="Tracker" lead="The line that goes into the head of every page of this site." failure={null}>
             <Copy text={snippet(data.name)} label="Tracker snippet" />
           </Section>
-          <SiteName key={`${data.name} ${data.time_zone}`} site={data} onChanged={onSession} onRenew={renew} />
+          <SiteName site={data} onChanged={onSession} onRenew={renew} />
           <Exclusions site={data} onChanged={renew} />
           <Goals site={data.name} />
           <Links site={data.name} />

@@ -35,7 +35,7 @@ export function Menu({ button, label, class: name = "", children }: Props) {
   const onKeyDown = (event: KeyboardEvent) => {
     if (!open) return;
     if (event.key === "Escape") {
-      event.stopPropagation();
+      event.preventDefault();
       close();
     }
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];

@@ -1,0 +1,162 @@
+"""For everybody, on every screen, and light: axe, widths, policy, size, speed."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.dashboard.conftest import DASHBOARD, SignedIn
+from tests.browser.dashboard.reading import figures, panel
+from tests.browser.dashboard.traffic import HISTORY, MARCH
+from tests.integration.service import RunningService
+
+LARGEST = 70_000
+FIRST_NUMBERS_MS = 1000.0
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+VIEWS = {
+    "overview": f"{MARCH}&f=is,visit:country,US",
+    "live": f"?site={HISTORY}&view=live",
+    "proof": f"?site={HISTORY}&view=proof",
+    "settings": f"?site={HISTORY}&view=settings",
+    "details": f"{MARCH}&details=pages",
+    "goals and countries": f"{MARCH}&tab.events=goals&tab.locations=countries&tab.sources=campaigns",
+}
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong, best practices included."""
+    page.evaluate((DASHBOARD / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")
+    return [f"{each['id']}: {each['help']}: {node['html'][:160]}" for each in found for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_nothing(view: str, scheme: Literal["light", "dark"], look: SignedIn) -> None:
+    page = look(VIEWS[view])
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    expect(page.locator("main .card").first).to_be_visible()
+    expect(page.locator(".skeleton, [aria-busy=true]")).to_have_count(0)
+    assert violations(page) == []
+
+
+def test_axe_finds_nothing_where_one_signs_in(person: BrowserContext, service: RunningService) -> None:
+    page = person.new_page()
+    page.goto(f"{service.url}/dashboard/")
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_axe_finds_nothing_in_menus_and_dialogs(look: SignedIn) -> None:
+    page = look(MARCH)
+    figures(page)
+    page.get_by_role("button", name="Period: March 2025").click()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    expect(page.locator(".offered button").first).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
+def test_nothing_is_cut_off(width: int, look: SignedIn) -> None:
+    page = look()
+    page.set_viewport_size({"width": width, "height": 800})
+    for query in VIEWS.values():
+        page.goto(page.url.split("/dashboard/")[0] + f"/dashboard/{query}")
+        expect(page.locator("main .card").first).to_be_visible()
+        expect(page.locator(".skeleton")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, query
+
+
+def test_the_whole_page_by_keyboard(look: SignedIn) -> None:
+    page = look(MARCH)
+    figures(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the numbers")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Filter", exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Add a filter")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Filter", exact=True)).to_be_focused()
+    pages = panel(page, "Pages")
+    pages.get_by_role("tab", name="Top").focus()
+    page.keyboard.press("ArrowRight")
+    expect(pages.get_by_role("tab", name="Entry")).to_be_focused()
+    expect(pages.get_by_role("tab", name="Entry")).to_have_attribute("aria-selected", "true")
+    expect(pages.locator("tbody")).to_contain_text("/pricing")
+
+
+def test_the_theme_follows_the_system_or_the_switch(look: SignedIn) -> None:
+    page = look(MARCH)
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(ground)
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(ground) != light
+    page.get_by_role("button", name="Theme: as the system").click()
+    assert page.evaluate(ground) == light
+    page.reload()
+    expect(page.get_by_role("button", name="Theme: light")).to_be_visible()
+    assert page.evaluate(ground) == light
+    page.get_by_role("button", name="Theme: light").click()
+    assert page.evaluate(ground) != light
+
+
+def test_reduced_motion_moves_nothing(look: SignedIn) -> None:
+    page = look(f"?site={HISTORY}&view=live")
+    page.emulate_media(reduced_motion="reduce")
+    expect(page.get_by_text("Right now")).to_be_visible()
+    assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_policy_and_files(look: SignedIn, service: RunningService) -> None:
+    page = look(MARCH)
+    answer = page.request.get(f"{service.url}/dashboard/")
+    assert answer.headers["content-security-policy"] == POLICY
+    assert "style=" not in answer.text()
+    assert 'src="/' not in answer.text()
+    assert 'href="/' not in answer.text()
+
+
+def test_size(dist: Path) -> None:
+    sizes = {
+        str(path.relative_to(dist)): len(gzip.compress(path.read_bytes(), compresslevel=9, mtime=0))
+        for path in dist.rglob("*")
+        if path.is_file() and path.name != ".inputs"
+    }
+    assert sum(sizes.values()) < LARGEST, sizes
+
+
+FIRST_NUMBERS = """() => new Promise(resolve => {
+  const look = () => {
+    const figure = document.querySelector('.figure strong:not(.skeleton)');
+    const row = document.querySelector('.panel tbody tr');
+    if (figure && row) requestAnimationFrame(() => resolve(performance.now()));
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
+
+
+def test_first_paint_with_numbers(chromium: Browser, look: SignedIn) -> None:
+    """The best of five, for the machine does other things too."""
+    page = look(MARCH)
+    took = []
+    for _ in range(5):
+        page.goto(page.url)
+        took.append(page.evaluate(FIRST_NUMBERS))
+    assert min(took) < FIRST_NUMBERS_MS, took
