@@ -84,8 +84,9 @@ BEGIN
         sum(c.duration_ms), sum(c.engaged_ms), sum(c.scroll_sum), sum(c.scroll_visits)
     FROM (
         SELECT site_id, day, dimension, slot, value,
-            -visitors, -known_visitors, -visits, -bounces, -pageviews, -events, -duration_ms, -engaged_ms,
-            -scroll_sum, -scroll_visits FROM was_there
+            -visitors AS visitors, -known_visitors AS known_visitors, -visits AS visits, -bounces AS bounces,
+            -pageviews AS pageviews, -events AS events, -duration_ms AS duration_ms, -engaged_ms AS engaged_ms,
+            -scroll_sum AS scroll_sum, -scroll_visits AS scroll_visits FROM was_there
     ) c
     GROUP BY 1, 2, 3, 4, 5
     ORDER BY 1, 3, 2, 5, 4
