@@ -70,7 +70,7 @@ from portfolio_analytics.shared.metrics import (
 )
 from portfolio_analytics.shared.rate_limit_headers import RateLimitHeaders
 from portfolio_analytics.shared.ratelimit import limiter
-from portfolio_analytics.shared.rsgi import AsgiBridge, Headers, HttpProtocol, Scope
+from portfolio_analytics.shared.rsgi import AsgiBridge, BodyReader, Headers, HttpProtocol, Scope
 from portfolio_analytics.stats.routes import routes as statistics
 from portfolio_analytics.status import Status
 from portfolio_analytics.storage.database import conninfo
@@ -86,7 +86,9 @@ SPOOL_PATIENCE = 1.5
 
 SPOOL_NAME = "spool.sqlite"
 
-HEADER_MS = 10_000
+HEADER_MS = 30_000
+"""For a request's head to arrive, and for how long a connection may idle between two requests."""
+
 BACKLOG = 4096
 CONNECTIONS = 16_384
 DRAIN_SECONDS = 15
@@ -122,7 +124,8 @@ class HttpApp:
         access = Access(settings.admin_token, StoredDirectory(self._pool), of_tokens)
         self._health = Health(self._pool, self._outlet.log.healthy)
         context = Context(settings, self._pool, access, self._outlet.log.healthy)
-        self._bridge = AsgiBridge(self._starlette(context), self._deadlines, self._seen, self._extra_headers)
+        bodies = BodyReader(self._deadlines)
+        self._bridge = AsgiBridge(self._starlette(context), bodies, self._seen, self._extra_headers)
         policy = Policy(settings.consent == "required", settings.block_automation)
         limits = Limits(settings.rate_limit_address, settings.rate_limit_site)
         recorder = Recorder(
@@ -142,7 +145,7 @@ class HttpApp:
             self._cors,
             limits,
             self._tally,
-            self._deadlines,
+            bodies,
             settings.trusted_proxies,
         )
         self._handlers: dict[str, Handler] = {

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from portfolio_analytics.app import end_well
 from portfolio_analytics.shared.deadlines import Deadlines
-from portfolio_analytics.shared.rsgi import AsgiBridge, HttpProtocol, Scope
+from portfolio_analytics.shared.rsgi import AsgiBridge, BodyReader, HttpProtocol, Scope
 
 SEEN = Path(sys.argv[2])
 
@@ -73,7 +73,7 @@ class App:
         ]
         self._bridge = AsgiBridge(
             Starlette(routes=routes),
-            self._deadlines,
+            BodyReader(self._deadlines),
             lambda scope, headers: ("127.0.0.1", scope.scheme),
             lambda path, origin: [("x-extra", path)],
             body_limit=1000,

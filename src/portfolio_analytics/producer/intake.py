@@ -25,22 +25,20 @@ from portfolio_analytics.producer.sender import Sender
 from portfolio_analytics.producer.tally import Tally
 from portfolio_analytics.settings import Network
 from portfolio_analytics.shared.access import Access, Principal
-from portfolio_analytics.shared.deadlines import Deadlines
 from portfolio_analytics.shared.errors import InvalidEvent, LogError, RecordTooLarge
 from portfolio_analytics.shared.http import ApiError, error_body
 from portfolio_analytics.shared.rsgi import (
     BodyError,
+    BodyReader,
     Disconnected,
     HeaderList,
     Headers,
     HttpProtocol,
     Scope,
-    read_body,
 )
 
 EVENT_BYTES = 64 << 10
 BATCH_BYTES = 1 << 20
-BODY_SECONDS = 10.0
 RETRY_AFTER = "1"
 
 POST = "POST, OPTIONS"
@@ -64,7 +62,7 @@ class Intake:
         cors: Cors,
         limits: Limits,
         tally: Tally,
-        deadlines: Deadlines,
+        bodies: BodyReader,
         trusted_proxies: tuple[Network, ...] = (),
         now: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -75,7 +73,7 @@ class Intake:
         self._cors = cors
         self._limits = limits
         self._tally = tally
-        self._deadlines = deadlines
+        self._bodies = bodies
         self._trusted_proxies = trusted_proxies
         self._now = now
 
@@ -87,7 +85,7 @@ class Intake:
             self._other_method(scope, proto, origin, POST)
             return
         try:
-            body = await read_body(headers, proto, EVENT_BYTES, self._deadlines, BODY_SECONDS)
+            body = await self._bodies.read(headers, proto, EVENT_BYTES)
             event = decode_event(_opened(headers, body, EVENT_BYTES))
             sender = self._sender(scope, headers, origin, await self._principal(headers))
             status, answered = await self._record(event, sender)
@@ -104,7 +102,7 @@ class Intake:
             self._other_method(scope, proto, origin, POST)
             return
         try:
-            body = await read_body(headers, proto, BATCH_BYTES, self._deadlines, BODY_SECONDS)
+            body = await self._bodies.read(headers, proto, BATCH_BYTES)
             events = decode_batch(_opened(headers, body, BATCH_BYTES))
             sender = self._sender(scope, headers, origin, await self._principal(headers))
             status, answered = await self._record_all(events, sender)
@@ -257,7 +255,8 @@ def _described(error: Exception) -> tuple[int, str, str, str | None, HeaderList]
         return error.status, error.code, error.message, error.field, extra
     if isinstance(error, BodyError):
         # What is left of the body is not read, so the connection is of no further use.
-        return error.status, error.code, error.message, None, [("connection", "close")]
+        extra = [("retry-after", RETRY_AFTER)] if error.status == 503 else []
+        return error.status, error.code, error.message, None, [("connection", "close"), *extra]
     if isinstance(error, ApiError):
         return error.status, error.code, error.message, error.field, list(error.headers.items())
     if isinstance(error, RecordTooLarge):

@@ -48,6 +48,7 @@ REFUSALS = (
     "forbidden",
     "rate_limited",
     "not_ready",
+    "busy",
     "log_unavailable",
     "storage_unavailable",
     "other",

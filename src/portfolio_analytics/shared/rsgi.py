@@ -18,6 +18,9 @@ HeaderList = list[tuple[str, str]]
 DROP_BYTES = 8 << 20
 """How much of a body that is too large is read and dropped, so that a naive client sees the answer."""
 
+BODIES_BYTES = 64 << 20
+"""How much memory one worker gives to bodies that are on their way."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -63,7 +66,7 @@ class HttpProtocol(Protocol):
 
 
 class BodyError(AnalyticsError):
-    """A body that is not taken: too large (413), too slow (408), or ambiguous in its length (400)."""
+    """A body that is not taken: too large (413), too slow (408), ambiguous (400), or one too many (503)."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -76,53 +79,75 @@ class Disconnected(AnalyticsError):
     """The client went away before the body was complete."""
 
 
-async def read_body(
-    headers: Headers, proto: HttpProtocol, limit: int, deadlines: Deadlines, seconds: float
-) -> bytes:
-    """A request's body of at most `limit` bytes, within `seconds`. Raises BodyError or Disconnected."""
-    length = headers.get("content-length")
-    task = deadlines.begin(seconds)
-    try:
-        if length is None or "transfer-encoding" in headers:
+class BodyReader:
+    """Reads bodies within `seconds`, and within `BODIES_BYTES` for all that one worker reads at a time."""
+
+    def __init__(self, deadlines: Deadlines, seconds: float = 10.0) -> None:
+        self._deadlines = deadlines
+        self._seconds = seconds
+        self._held = 0
+
+    async def read(self, headers: Headers, proto: HttpProtocol, limit: int) -> bytes:
+        """A request's body of at most `limit` bytes. Raises BodyError or Disconnected."""
+        length = headers.get("content-length")
+        task = self._deadlines.begin(self._seconds)
+        try:
+            if length is not None and "transfer-encoding" not in headers:
+                return await self._read_sized(proto, int(length), limit)
             if length is not None:
                 raise BodyError(
                     400, "bad_request", "Content-Length and Transfer-Encoding exclude each other."
                 )
-            return await _read_pieces(proto, limit)
-        size = int(length)
-        if size <= limit:
+            return await self._read_pieces(proto, limit)
+        except asyncio.CancelledError:
+            if self._deadlines.passed(task):
+                message = f"The body did not arrive within {self._seconds:g} seconds."
+                raise BodyError(408, "timeout", message) from None
+            raise
+        except ProtocolClosed:
+            raise Disconnected("the client went away") from None
+        finally:
+            self._deadlines.end(task)
+
+    async def _read_sized(self, proto: HttpProtocol, size: int, limit: int) -> bytes:
+        if size > limit:
+            if size <= DROP_BYTES:
+                async for _ in proto:
+                    pass
+            raise _too_large(limit)
+        self._hold(size)
+        try:
             body = await proto()
-            if len(body) < size:
-                raise Disconnected("the body ended early")
-            return body
-        if size <= DROP_BYTES:
-            async for _ in proto:
-                pass
-        raise _too_large(limit)
-    except asyncio.CancelledError:
-        if deadlines.passed(task):
-            raise BodyError(408, "timeout", f"The body did not arrive within {seconds:g} seconds.") from None
-        raise
-    except ProtocolClosed:
-        raise Disconnected("the client went away") from None
-    finally:
-        deadlines.end(task)
+        finally:
+            self._held -= size
+        if len(body) < size:
+            raise Disconnected("the body ended early")
+        return body
 
+    async def _read_pieces(self, proto: HttpProtocol, limit: int) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        self._hold(limit)
+        try:
+            async for piece in proto:
+                size += len(piece)
+                if size <= limit:
+                    pieces.append(piece)
+                else:
+                    pieces.clear()
+                    if size > DROP_BYTES:
+                        break
+        finally:
+            self._held -= limit
+        if size > limit:
+            raise _too_large(limit)
+        return b"".join(pieces)
 
-async def _read_pieces(proto: HttpProtocol, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in proto:
-        size += len(piece)
-        if size <= limit:
-            pieces.append(piece)
-        else:
-            pieces.clear()
-            if size > DROP_BYTES:
-                break
-    if size > limit:
-        raise _too_large(limit)
-    return b"".join(pieces)
+    def _hold(self, size: int) -> None:
+        """Reserve memory for a body."""
+        if self._held + size > BODIES_BYTES:
+            raise BodyError(503, "busy", "Too many bodies are under way; try again.")
+        self._held += size
 
 
 def _too_large(limit: int) -> BodyError:
@@ -139,26 +164,24 @@ class AsgiBridge:
     """Answers RSGI requests with an ASGI application: bodies bounded, answers streamed, no lifespan.
 
     `seen` tells the client's address and the scheme of a request, which trusted proxies may know better;
-    `extra_headers(path, origin)` are added to every answer. `body_limit` in bytes, `body_seconds` for a
-    body to arrive. `drain` makes streams end, so that a worker can stop.
+    `extra_headers(path, origin)` are added to every answer; `body_limit` is in bytes. `drain` makes streams
+    end, so that a worker can stop.
     """
 
     def __init__(
         self,
         app: AsgiApp,
-        deadlines: Deadlines,
+        bodies: BodyReader,
         seen: Callable[[Scope, Headers], tuple[str, str]],
         extra_headers: Callable[[str, str | None], Sequence[tuple[str, str]]],
         *,
         body_limit: int = 1 << 20,
-        body_seconds: float = 10.0,
     ) -> None:
         self._app = app
-        self._deadlines = deadlines
+        self._bodies = bodies
         self._seen = seen
         self._extra_headers = extra_headers
         self._body_limit = body_limit
-        self._body_seconds = body_seconds
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
@@ -171,9 +194,7 @@ class AsgiBridge:
         exchange = _Exchange(proto, self._draining, self._extra_headers(scope.path, headers.get("origin")))
         try:
             if "content-length" in headers or "transfer-encoding" in headers:
-                exchange.body = await read_body(
-                    headers, proto, self._body_limit, self._deadlines, self._body_seconds
-                )
+                exchange.body = await self._bodies.read(headers, proto, self._body_limit)
             await self._app(
                 _asgi_scope(scope, headers, *self._seen(scope, headers)), exchange.receive, exchange.send
             )
