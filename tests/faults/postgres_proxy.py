@@ -54,8 +54,8 @@ class PostgresProxy:
 
     def __init__(self, url: str) -> None:
         given = conninfo_to_dict(url)
-        self._host = str(given.get("host") or "127.0.0.1")
-        self._upstream_port = int(given.get("port") or 5432)
+        self._host, self._upstream_port = "", 0
+        self.lead_to(url)
         self.reached = threading.Event()
         self.statements: list[tuple[str, str]] = []
         self.delay = 0.0
@@ -84,6 +84,12 @@ class PostgresProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def lead_to(self, url: str) -> None:
+        """From now on connect to the server of `url`, which was given another address."""
+        given = conninfo_to_dict(url)
+        self._host = str(given.get("host") or "127.0.0.1")
+        self._upstream_port = int(given.get("port") or 5432)
 
     # --- hurting
 
