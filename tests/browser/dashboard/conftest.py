@@ -86,7 +86,7 @@ def person(chromium: Browser, service: RunningService) -> Iterator[BrowserContex
 
 @pytest.fixture
 def look(person: BrowserContext, service: RunningService, traffic: Traffic) -> SignedIn:
-    """Signs in with the administrator's token, and opens the dashboard at a query such as `?site=a.example`."""
+    """Signs in with the administrator's token; opens the dashboard at a query such as `?site=a.example`."""
     sign_in(person, service)
 
     def open_at(query: str = "") -> Page:

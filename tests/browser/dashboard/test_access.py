@@ -152,7 +152,7 @@ def test_site_settings(look: SignedIn, traffic: Traffic) -> None:
     assert (kept["time_zone"], kept["excluded_paths"]) == ("Asia/Tokyo", ["/admin/*", "/draft"])
     assert kept["excluded_addresses"] == ["203.0.113.0/24"]
 
-    site.get_by_label("Name").fill("renamed.example")
+    site.get_by_role("textbox", name="Name").fill("renamed.example")
     site.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Site", exact=True)).to_have_value("renamed.example")
     expect(site).to_contain_text("Also counted: fresh.example")

@@ -1,4 +1,4 @@
-"""Known traffic for the dashboard: who came when and did what is written down here, so the numbers can be too."""
+"""Known traffic for the dashboard: who came when and did what, so that the numbers are known too."""
 
 from __future__ import annotations
 

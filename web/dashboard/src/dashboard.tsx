@@ -34,7 +34,7 @@ export function Dashboard({ session, onSession, onSignOut }: Props) {
   const today = todayIn(zone, now);
   const span = spanOf(view.period, today);
   const live = useLive(site?.name ?? null);
-  const refresh = useRefresh(live.events[0]?.id ?? null, span === null || span.to >= today);
+  const refresh = useRefresh(live.visitors === null ? null : (live.events[0]?.id ?? ""), span === null || span.to >= today);
   useShortcuts(navigation, span, today, () => setHelp(true));
   useEffect(() => {
     document.title = site ? `${site.name} · Portfolio Analytics` : "Portfolio Analytics";
@@ -82,11 +82,18 @@ function useClock(): number {
   return now;
 }
 
-/** Grows when `newest`, the last event heard of, changes: at once, then at most every ten seconds. */
+/**
+ * Grows when `newest`, the last event heard of, changes: at once, then at most every ten seconds. What is heard
+ * first (null before) was there when the page asked.
+ */
 function useRefresh(newest: string | null, wanted: boolean): number {
-  const [refresh, setRefresh] = useState({ count: 0, seen: newest, at: 0 });
+  const [refresh, setRefresh] = useState<{ count: number; seen: string | null; at: number }>({ count: 0, seen: null, at: 0 });
   useEffect(() => {
-    if (!wanted || newest === refresh.seen) return undefined;
+    if (newest === null || newest === refresh.seen) return undefined;
+    if (refresh.seen === null || !wanted) {
+      setRefresh((before) => ({ ...before, seen: newest }));
+      return undefined;
+    }
     const wait = Math.max(0, refresh.at + REFRESH_MS - Date.now());
     const timer = setTimeout(
       () => setRefresh((before) => ({ count: before.count + 1, seen: newest, at: Date.now() })),
