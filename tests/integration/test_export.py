@@ -7,7 +7,7 @@ import io
 import os
 import subprocess
 import sys
-import uuid
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,6 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 
@@ -33,71 +31,24 @@ from portfolio_analytics.shared.access import Access, digest
 from portfolio_analytics.shared.context import Context
 from portfolio_analytics.shared.errors import UnknownName
 from portfolio_analytics.shared.http import ApiError, answer_error
-from portfolio_analytics.shared.record import VISITOR_KNOWN, EventRecord
 from portfolio_analytics.storage import public_links, sites
-from portfolio_analytics.storage.database import conninfo, connect
+from portfolio_analytics.storage.database import connect
 from portfolio_analytics.storage.directory import StoredDirectory
 from portfolio_analytics.storage.steps import run
-from tests.integration.stats_history import Feeder, Site
+from tests.integration.export_history import (
+    MIDNIGHT,
+    MINUTE,
+    OTHER,
+    SITE,
+    another_database,
+    contents,
+    history,
+)
+from tests.integration.stats_history import Feeder
 from tests.oracle import assert_exactly_once
-from tests.records import DAY_MS, NOON, event
+from tests.records import NOON, event, in_log
 
 FORMATS = list(MEDIA_TYPES)
-SITE = Site("shop.example", "Asia/Kathmandu")
-OTHER = Site("other.example", "UTC")
-MINUTE = 60_000
-MIDNIGHT = (NOON // DAY_MS + 1) * DAY_MS
-
-# What a table holds, apart from the numbers of sites and the time of storing.
-TABLES = {
-    "events": "s.name, event_id, time, accepted_at, actor, visitor, page_id, client_id, origin_id, log_offset, "
-    "day, duration_ms, log_partition, flags, scroll_depth, type, host, title, target::text, props::text, consent",
-    "visits": "s.name, actor, visitor, start_time, end_time, entry_page, exit_page, client_id, origin_id, day, "
-    "pageviews, events, interactions, engaged_ms, known, detail",
-    "pages": "s.name, page_id, path",
-    "clients": "s.name, t.*",
-    "origins": "s.name, t.*",
-    "event_totals": "s.name, day, type, sum(n)",
-    "rollups": "s.name, dimension, day, value, sum(visitors), sum(known_visitors), sum(visits), sum(bounces), "
-    "sum(pageviews), sum(t.events), sum(duration_ms), sum(engaged_ms), sum(scroll_sum), sum(scroll_visits)",
-}
-
-
-def contents(connection: psycopg.Connection[Any]) -> dict[str, list[str]]:
-    found = {}
-    for table, columns in TABLES.items():
-        grouped = "GROUP BY " + columns.partition(", sum(")[0] if "sum(" in columns else ""
-        kept = (
-            "HAVING sum(t.events) <> 0 OR sum(visits) <> 0 OR sum(visitors) <> 0"
-            if table == "rollups"
-            else ""
-        )
-        rows = connection.execute(
-            f"SELECT {columns} FROM {table} t JOIN sites s USING (site_id) {grouped} {kept}".encode()
-        ).fetchall()
-        number = {"clients": 1, "origins": 1}.get(table)  # t.* begins with the site's number
-        found[table] = sorted(repr(row[:number] + row[number + 1 :] if number else row) for row in rows)
-    return found
-
-
-def history() -> list[EventRecord]:
-    """Visits that go on past midnight, sessions, consent, campaigns, odd words, an event of another day."""
-    return [
-        event(site=SITE.name, page="/?utm_source=news", referrer="https://www.google.com/", title="=1+1"),
-        event(site=SITE.name, type="click", time=NOON + MINUTE, target={"tag": "a", "class": "'x"}),
-        event(site=SITE.name, type="time_spent", time=NOON + 2 * MINUTE, duration_ms=30_000, scroll_depth=80),
-        event(site=SITE.name, page="/@me", time=NOON + 7, visitor=-9, session="s1", host="www.shop.example"),
-        event(site=SITE.name, page="/a,b\r\n\"c'", time=NOON + 9, visitor=-9, session="s1", title=""),
-        event(
-            site=SITE.name, type="+signup", visitor=77, flags=VISITOR_KNOWN, consent="granted",
-            props={"a": 1e300, "b": "-2", "c": True, "d": 1.5, "e": "\\u0000"}, country="DE", screen_width=400,
-        ),
-        event(site=SITE.name, time=MIDNIGHT - 5 * MINUTE, visitor=3),
-        event(site=SITE.name, time=MIDNIGHT + 5 * MINUTE, visitor=4, visitor_before=3),
-        event(site=SITE.name, time=MIDNIGHT + 34 * MINUTE, visitor=4),
-        event(site=SITE.name, time=NOON - 3 * DAY_MS, day=NOON // DAY_MS, visitor=5),
-        event(site=OTHER.name, visitor=6),
-    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -113,15 +64,8 @@ def source(database: str) -> Iterator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def second_database(postgres_url: str, migrated_template: str) -> Iterator[str]:
-    name = f"second_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(migrated_template)
-            )
-        )
-        yield conninfo(make_conninfo(postgres_url, dbname=name))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with another_database(postgres_url, migrated_template) as address:
+        yield address
 
 
 @pytest.fixture
@@ -251,12 +195,10 @@ def test_a_file_that_breaks_off_says_where(
 
 def test_a_large_export_is_held_in_parts(source: psycopg.Connection[Any], tmp_path: Path) -> None:
     """More than one fetch, and memory that does not grow with them."""
-    import tracemalloc
-
     source.execute(
-        "INSERT INTO events (event_id, time, accepted_at, actor, visitor, page_id, client_id, log_offset, site_id, "
-        "day, log_partition, flags, type, title) SELECT gen_random_uuid(), e.time, e.time, 1, 1, e.page_id, "
-        "e.client_id, n, e.site_id, e.day, 0, 0, 'page_view', repeat('x', 400) "
+        "INSERT INTO events (event_id, time, accepted_at, actor, visitor, page_id, client_id, log_offset, "
+        "site_id, day, log_partition, flags, type, title) SELECT gen_random_uuid(), e.time, e.time, 1, 1, "
+        "e.page_id, e.client_id, n, e.site_id, e.day, 0, 0, 'page_view', repeat('x', 400) "
         "FROM (SELECT * FROM events WHERE actor = 1 LIMIT 1) e, generate_series(1, 30000) n"
     )
     tracemalloc.start()
@@ -367,8 +309,6 @@ def test_a_replay_goes_on_where_an_import_ended(
     source: psycopg.Connection[Any], target: psycopg.Connection[Any], second_database: str, tmp_path: Path
 ) -> None:
     """A visit that went on past midnight goes on, though the export does not say under which hash."""
-    from tests.records import in_log
-
     path = tmp_path / "export"
     take_out(source, path, "csv")
     bring_back(target, path)

@@ -74,7 +74,7 @@ def find_table(connection: psycopg.Connection[Any], name: str) -> OriginalTable:
     """The original service's table called `name`. Raises ImportProblem when it is none."""
     try:
         place = connection.execute(_TABLE, [name]).fetchone()
-    except psycopg.errors.InvalidName:
+    except (psycopg.ProgrammingError, psycopg.NotSupportedError):  # not even a name
         place = None
     if place is None:
         raise ImportProblem(f"There is no table {name!r} in this database.")
