@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 EVERY_S = 300.0
 DAYS_AHEAD = 2
 LEDGER_DAYS = 90
+BAD_ROW_DAYS = 90
+PATIENCE = "2s"
 _LOCK = 0x6D61696E
 _SET_HORIZON = """
 INSERT INTO row_horizon (day) VALUES (%s)
@@ -58,18 +60,28 @@ class Maintenance:
             trim(position.next, int((now - self._log_retention_days * 86_400) * 1000))
 
     def _tidy(self, connection: psycopg.Connection[Any], now: datetime) -> None:
+        # Dropping a day waits for whoever reads, such as an export or a backup, and everyone else for it.
+        connection.execute(f"SET lock_timeout = '{PATIENCE}'")
         today = now.date()
         ensure_days(connection, [today + timedelta(days=n) for n in range(DAYS_AHEAD + 1)])
         if self._retention_days is not None:
-            first = today - timedelta(days=self._retention_days)
-            connection.execute(_SET_HORIZON, [first])
-            dropped = drop_days(connection, first)
-            if dropped:
-                logger.info("Dropped the rows of %d days up to %s.", len(dropped), dropped[-1])
+            self._drop_rows(connection, today - timedelta(days=self._retention_days))
         # A key may be written as long as an event of its day can still arrive or be replayed.
         keep = today - timedelta(days=self._log_retention_days + 8)
         connection.execute("DELETE FROM visitors WHERE seen < %s AND long_since IS NULL", [keep])
         connection.execute("DELETE FROM attestations WHERE taken_at < %s", [keep])
+        # A record as it came holds more than its row would; it is kept to be tried again, not for ever.
+        bad_row_days = min(self._retention_days or BAD_ROW_DAYS, BAD_ROW_DAYS)
+        connection.execute("DELETE FROM bad_rows WHERE created_at < %s", [now - timedelta(days=bad_row_days)])
         edge = now - timedelta(days=LEDGER_DAYS)
         connection.execute("DELETE FROM ledger WHERE minute < %s", [edge])
         connection.execute("DELETE FROM latencies WHERE minute < %s", [edge])
+
+    def _drop_rows(self, connection: psycopg.Connection[Any], first: date) -> None:
+        """Drop the rows of the days before `first`; rollups and totals stay."""
+        connection.execute(_SET_HORIZON, [first])
+        dropped = drop_days(connection, first)
+        if dropped:
+            logger.info("Dropped the rows of %d days up to %s.", len(dropped), dropped[-1])
+        # The visit that such a mark leads to is gone, so the key goes as all others do.
+        connection.execute("UPDATE visitors SET long_since = NULL WHERE long_since < %s", [first])
