@@ -74,9 +74,10 @@ class KafkaCluster:
         self._guard: subprocess.Popen[str] | None = None
         self._cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         names = ["plain", "controller", *(["sasl"] if sasl else [])]
-        self._ports = {node: dict(zip(names, _free_ports(len(names)), strict=True)) for node in self.nodes}
+        self._reservations: list[socket.socket] = []
+        self._ports = {node: {name: self._reserve_port() for name in names} for node in self.nodes}
         if sasl:
-            self._ports[1].update(zip(BAD, _free_ports(len(BAD)), strict=True))
+            self._ports[1] |= {kind: self._reserve_port() for kind in BAD}
 
     # --- addresses and settings for clients
 
@@ -161,6 +162,8 @@ class KafkaCluster:
             self._guard.stdin.close()
             self._guard.wait()
             self._guard = None
+        for reservation in self._reservations:
+            reservation.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -291,6 +294,23 @@ class KafkaCluster:
         self._processes[node] = process
         self._tell_guard("+", process.pid)
 
+    def _reserve_port(self) -> int:
+        """A port that is free, that no other cluster of these tests takes, and that no outgoing connection
+        is given: a node keeps its own while it is down, and a client that dials it must not reach itself.
+        """
+        while True:
+            port = random.SystemRandom().randrange(20_000, 32_000)
+            reservation = socket.socket(socket.AF_UNIX)
+            with socket.socket() as probe:
+                try:
+                    reservation.bind(f"\0portfolio-analytics-tests-{port}")
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    reservation.close()
+                    continue
+            self._reservations.append(reservation)
+            return port
+
     def _reap(self, node: int, seconds: float) -> None:
         process = self._processes.pop(node)
         try:
@@ -388,22 +408,6 @@ def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now and that no outgoing connection will be given: a node keeps its own
-    while it is down, and a client that dials it then must not reach itself."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports:
-            ports.append(port)
-    return ports
 
 
 def _ensure_class_archive(found: Distribution) -> None:

@@ -20,7 +20,7 @@ from portfolio_analytics.shared.log.kafka_settings import GROUP, KafkaSettings, 
 from portfolio_analytics.shared.log.kafka_topic import KafkaTopic
 from portfolio_analytics.shared.log.protocol import LogRecord, Positions, Watermarks
 
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 3.0
 OPEN_SECONDS = 3.0
 RECHECK_SECONDS = 0.5
 SLICE_SECONDS = 0.1
@@ -102,17 +102,17 @@ class KafkaReader:
         consumer = self._opened()
         end = time.monotonic() + timeout
         while True:
-            self._mend()
+            doubt = self._mend(consumer)
             # In slices: a rebalance does not end librdkafka's wait, and nothing is assigned until it does.
             messages = self._consume(
                 consumer, max_records, min(SLICE_SECONDS, max(0.0, end - time.monotonic()))
             )
             if self._rebalanced:
-                # Read under the assignment that is gone: dropped.
-                self._rebalanced = False
-                self._forget()
+                self._drop_assignment()
                 continue
             records = self._accept(messages)
+            if not records and doubt is not None:
+                raise doubt
             if records or time.monotonic() >= end:
                 return records
 
@@ -234,16 +234,36 @@ class KafkaReader:
 
     # --- is it still the same topic, are the offsets held, is Kafka there
 
-    def _mend(self) -> None:
-        """Carry out what was noted. What fails is tried again by the next poll."""
-        self._claim()
+    def _mend(self, consumer: Consumer) -> LogUnavailable | None:
+        """Carry out what was noted; what fails is tried again by the next poll. Raises LogUnavailable when
+        nothing can be read without it; returns why Kafka seems away when reading may work all the same.
+        """
+        try:
+            self._claim()
+        except LogUnavailable:
+            consumer.consume(1, 0)  # nothing is assigned: this only keeps the membership alive
+            if self._rebalanced:
+                self._drop_assignment()
+            raise
+        doubt = None
         if self._faults.reported(kafka_codes.ALL_BROKERS_DOWN):
             self._doubtful = True
         since = time.monotonic() - self._checked
         if self._stale or since > (RECHECK_SECONDS if self._doubtful else self._refresh_seconds):
-            self._check_topic()
+            try:
+                self._check_topic()
+            except LogUnavailable as error:
+                if self._stale:
+                    raise
+                doubt = error
         for partition in list(self._stale):
             self._resume(partition)
+        return doubt
+
+    def _drop_assignment(self) -> None:
+        """What the last call returned was read under the assignment that is gone."""
+        self._rebalanced = False
+        self._forget()
 
     def _check_topic(self) -> None:
         """When the topic was deleted and made again, claim its partitions anew, under its new id."""
@@ -274,6 +294,8 @@ class KafkaReader:
             topic_id = topic.identify(ANSWER_SECONDS)
         except (KafkaException, TimeoutError) as error:
             cause = error if isinstance(error, KafkaException) else None
+            # A client that met a hanging broker may not find back by itself: the next try has a new one.
+            self._topic = KafkaTopic(self._settings, self._faults)
             raise LogUnavailable(self._faults.sentence(cause)) from None
         finally:
             self._checked = time.monotonic()
