@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import maxminddb
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
@@ -91,8 +92,14 @@ HEADER_MS = 30_000
 
 BACKLOG = 4096
 CONNECTIONS = 16_384
-DRAIN_SECONDS = 15
-CLOSE_SECONDS = 5.0
+IDLE_SECONDS = 2.0
+"""How long the server may take to close idle connections before a worker ends without it."""
+
+FINISH_SECONDS = 6.0
+"""For answers that are under way when the server is asked to stop."""
+
+CLOSE_SECONDS = 3.0
+KILL_SECONDS = 18
 GAUGE_SECONDS = 1.0
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -118,6 +125,9 @@ class HttpApp:
         self._places = Places(settings.geoip_db)
         self._cors = Cors(settings.allowed_origins)
         self._tasks: list[asyncio.Task[None]] = []
+        self._background: set[asyncio.Task[Any]] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._check_host = is_loopback(settings.host) and not settings.trusted_proxies
 
         of_tokens = limiter("token", settings.rate_limit_token)
@@ -163,7 +173,9 @@ class HttpApp:
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Finish; called after the last answer."""
-        loop.run_until_complete(self._close())
+        if self._ending is not None:
+            self._ending.cancel()
+        loop.run_until_complete(self._close_once(loop))
 
     def __rsgi__(self, scope: Scope, proto: HttpProtocol) -> Awaitable[None]:
         """Answer one request."""
@@ -172,7 +184,7 @@ class HttpApp:
         return self._handlers.get(scope.path, self._other)(scope, proto)
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        end_well(loop, self._bridge.drain)
+        end_well(loop, lambda: self._begin_to_end(loop))
         self._deadlines.start()
         await self._pool.open(wait=False)
         await self._outlet.open()
@@ -182,6 +194,30 @@ class HttpApp:
             loop.create_task(self._tally.attest_forever(self._publisher.publish)),
             loop.create_task(self._gauge()),
         ]
+        self._background = asyncio.all_tasks()
+
+    def _begin_to_end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The server was asked to stop."""
+        self._bridge.drain()
+        if self._ending is None:
+            self._ending = loop.create_task(self._end(loop))
+
+    async def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the process where the server does not: it waits for connections that never send a request.
+
+        Answers that are under way are waited for; what is then stored is attested.
+        """
+        await asyncio.sleep(IDLE_SECONDS)
+        answering = asyncio.all_tasks() - self._background - {self._ending}
+        if answering:
+            await asyncio.wait(answering, timeout=FINISH_SECONDS)
+        await asyncio.shield(self._close_once(loop))
+        os._exit(0)
+
+    def _close_once(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = loop.create_task(self._close())
+        return self._closing
 
     async def _close(self) -> None:
         for task in self._tasks:
@@ -282,12 +318,10 @@ class HttpApp:
 def serve_http(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT: then answer what was asked, and end.
 
-    Raises SettingsError when DATABASE_URL is not set, or when the port cannot be had.
+    Raises SettingsError when something that it names cannot be used.
     """
-    if settings.database_url is None:
-        raise SettingsError(["DATABASE_URL: is needed here; 'portfolio-analytics run' brings its own"])
     end_with_parent()
-    _check_port(settings.host, settings.port)
+    _check(settings)
     _raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="portfolio-analytics-") as folder:
         server = Granian(
@@ -303,7 +337,7 @@ def serve_http(settings: Settings) -> None:
             backlog=BACKLOG,
             backpressure=CONNECTIONS,
             log_level=LogLevels.warning,
-            workers_kill_timeout=DRAIN_SECONDS,
+            workers_kill_timeout=KILL_SECONDS,
             respawn_failed_workers=True,
         )
         logger.info("Listening at http://%s:%d.", settings.host, settings.port)
@@ -357,7 +391,6 @@ def _outlet(settings: Settings) -> Outlet:
         return Outlet(JournalWriter(journal), None)
     spool = None
     if settings.spool_dir is not None:
-        settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         spool = Spool(settings.spool_dir / SPOOL_NAME, max_bytes=settings.spool_max_bytes)
     leftovers = [Spool(journal)] if journal.exists() else []
     return Outlet(_kafka_writer(settings), spool, leftovers)
@@ -396,7 +429,31 @@ def end_well(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None
         loop.add_reader(parent.sentinel, end)
 
 
-def _check_port(host: str, port: int) -> None:
+def _check(settings: Settings) -> None:
+    """Find out here what would fail in every worker. Raises SettingsError."""
+    problems = []
+    if settings.database_url is None:
+        problems.append("DATABASE_URL: is needed here; 'portfolio-analytics run' brings its own")
+    if settings.geoip_db is not None:
+        try:
+            Places(settings.geoip_db).close()
+        except (OSError, maxminddb.InvalidDatabaseError) as error:
+            problems.append(f"GEOIP_DB: {settings.geoip_db} cannot be used: {error}")
+    folders = {"SPOOL_DIR": settings.spool_dir} if settings.kafka_broker else {"DATA_DIR": settings.data_dir}
+    for name, folder in folders.items():
+        try:
+            if folder is not None:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            problems.append(f"{name}: {folder} cannot be used: {error.strerror}")
+    problem = _port_problem(settings.host, settings.port)
+    if problem is not None:
+        problems.append(problem)
+    if problems:
+        raise SettingsError(problems)
+
+
+def _port_problem(host: str, port: int) -> str | None:
     """The server's sockets share a port with whoever else shares it; a second server must not be one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -404,7 +461,8 @@ def _check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise SettingsError([f"HOST, PORT: {host}:{port} cannot be had: {error.strerror}"]) from None
+            return f"HOST, PORT: {host}:{port} cannot be had: {error.strerror}"
+    return None
 
 
 def _raise_file_limit() -> None:

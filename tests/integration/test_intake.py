@@ -565,9 +565,8 @@ def test_sigterm_answers_what_was_asked_and_attests_it(database: str, tmp_path: 
         while len(acknowledged) < 200:
             assert time.monotonic() < end
             time.sleep(0.01)
-        begun = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begun < 15
+        assert "Killing" not in server.output()
         stopping.set()
         for sender in senders:
             sender.result()
@@ -576,6 +575,38 @@ def test_sigterm_answers_what_was_asked_and_attests_it(database: str, tmp_path: 
     assert set(acknowledged) <= set(ids)
     attested = sum(sum(r.accepted.values()) for r in found if isinstance(r, AttestRecord))
     assert attested == len(ids)
+
+
+def test_connections_that_say_nothing_do_not_hold_up_the_end(
+    database: str, tmp_path: Path, free_port: int
+) -> None:
+    server = IntakeServer(database, tmp_path, free_port)
+    server.start()
+    assert server.post().status == 201
+    with (
+        socket.create_connection(("127.0.0.1", free_port)),
+        socket.create_connection(("127.0.0.1", free_port)) as half,
+    ):
+        half.sendall(b"POST /api/analytics HTTP/1.1\r\nHost")
+        assert server.stop() == 0
+    found = server.journal()
+    assert [record.accepted for record in found if isinstance(record, AttestRecord)] != []
+    assert "Killing" not in server.output()
+
+
+def test_what_cannot_be_used_is_said_at_once(database: str, tmp_path: Path, free_port: int) -> None:
+    (tmp_path / "file").write_text("x")
+    server = IntakeServer(
+        database,
+        tmp_path,
+        free_port,
+        DATA_DIR=str(tmp_path / "file" / "below"),
+        GEOIP_DB=str(tmp_path / "file"),
+    )
+    assert server.launch().wait(30) == 2
+    assert "DATA_DIR" in server.output()
+    assert "GEOIP_DB" in server.output()
+    assert "Traceback" not in server.output()
 
 
 def test_kill_9_after_an_answer_loses_nothing(database: str, tmp_path: Path, free_port: int) -> None:

@@ -90,11 +90,9 @@ def split_authority(rest: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=1024)
 def origin_host(origin: str | None) -> str | None:
-    """The host that an Origin header names; None for `null` and for what is no origin."""
-    if not origin:
-        return None
-    _, separator, rest = origin.partition("://")
-    return split_authority(rest)[0] or None if separator else None
+    """The host that a page's Origin header names; None for `null` and for what is no page of the web."""
+    scheme, _, rest = (origin or "").partition("://")
+    return split_authority(rest)[0] or None if scheme.lower() in _WEB_SCHEMES else None
 
 
 def cut_bytes(text: str, limit: int) -> str:

@@ -42,7 +42,7 @@ BATCH_BYTES = 1 << 20
 RETRY_AFTER = "1"
 
 POST = "POST, OPTIONS"
-GET = "GET, HEAD, OPTIONS"
+GET = "GET, OPTIONS"
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Intake:
         """GET /pixel.gif?site=&page=: a page view of a page without scripts; `page` is else the Referer."""
         headers = scope.headers
         origin = headers.get("origin")
-        if scope.method not in ("GET", "HEAD"):
+        if scope.method != "GET":
             self._other_method(scope, proto, origin, GET)
             return
         try:

@@ -10,7 +10,7 @@ from portfolio_analytics.shared.errors import LogError
 from portfolio_analytics.shared.log.protocol import LogWriter
 from portfolio_analytics.shared.log.spool import Spool, SpoolFigures
 
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 3.0
 
 logger = logging.getLogger(__name__)
 

@@ -108,6 +108,7 @@ ORIGINS = [
     ("", None),
     (None, None),
     ("file://", None),
+    ("chrome-extension://abcdef", None),
 ]
 
 
