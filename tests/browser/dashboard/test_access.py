@@ -154,7 +154,7 @@ def test_site_settings(look: SignedIn, traffic: Traffic) -> None:
 
     site.get_by_role("textbox", name="Name").fill("renamed.example")
     site.get_by_role("button", name="Save").click()
-    expect(page.get_by_label("Site", exact=True)).to_have_value("renamed.example")
+    expect(page.get_by_role("combobox", name="Site", exact=True)).to_have_value("renamed.example")
     expect(site).to_contain_text("Also counted: fresh.example")
 
     danger = setting(page, "Reset or delete")
@@ -162,5 +162,5 @@ def test_site_settings(look: SignedIn, traffic: Traffic) -> None:
     expect(delete).to_be_disabled()
     danger.get_by_label("Type renamed.example to go on").fill("renamed.example")
     delete.click()
-    expect(page.get_by_label("Site", exact=True)).not_to_have_value("renamed.example")
+    expect(page.get_by_role("combobox", name="Site", exact=True)).not_to_have_value("renamed.example")
     assert "renamed.example" not in [each["name"] for each in traffic.ask("/api/sites")["sites"]]

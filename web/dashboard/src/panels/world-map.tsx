@@ -2,6 +2,8 @@ import { useEffect, useState } from "preact/hooks";
 import type { Row } from "../api/query";
 import { countryName, formatCount } from "../format";
 
+const AGAIN_MS = 5000;
+
 type World = typeof import("virtual:world").default;
 
 /** Visitors by country: the more, the stronger the colour. The tab beside it has the same as a list. */
@@ -10,9 +12,16 @@ export function WorldMap({ rows, onChoose }: { rows: Row[]; onChoose: (code: str
   const [over, setOver] = useState<string | null>(null);
   useEffect(() => {
     let here = true;
-    void import("virtual:world").then((module) => here && setWorld(module.default));
+    let timer = 0;
+    const load = () =>
+      import("virtual:world").then(
+        (module) => here && setWorld(module.default),
+        () => here && (timer = setTimeout(load, AGAIN_MS)),
+      );
+    void load();
     return () => {
       here = false;
+      clearTimeout(timer);
     };
   }, []);
   if (!world) return <div class="map skeleton" />;
