@@ -180,7 +180,11 @@ class PostgresProxy:
         if not self._host.startswith("/"):
             return socket.create_connection((self._host, self._upstream_port), timeout=None)
         server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{self._host}/.s.PGSQL.{self._upstream_port}")
+        try:
+            server.connect(f"{self._host}/.s.PGSQL.{self._upstream_port}")
+        except OSError:
+            server.close()
+            raise
         return server
 
 

@@ -34,7 +34,11 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.end()
+            raise
         return self
 
     def __exit__(
@@ -107,6 +111,7 @@ class Process:
         """End it in whatever state it is."""
         if self.alive:
             self.kill()
+        self._process = None
 
     def output(self) -> str:
         """All that it has printed."""
