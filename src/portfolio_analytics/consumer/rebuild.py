@@ -27,6 +27,12 @@ VALUES (%s, %s, %s, %s, {SLOT}, {", ".join(["%s"] * len(MEASURES))})
 ON CONFLICT (site_id, dimension, day, value, slot) DO UPDATE SET
 {", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in MEASURES)}
 """
+_CORRECT_MONTH = f"""
+INSERT INTO rollup_months (site_id, month, dimension, value, slot, {", ".join(MEASURES)})
+VALUES (%s, %s, %s, %s, {SLOT}, {", ".join(["%s"] * len(MEASURES))})
+ON CONFLICT (site_id, dimension, month, value, slot) DO UPDATE SET
+{", ".join(f"{name} = rollup_months.{name} + excluded.{name}" for name in MEASURES)}
+"""
 _CORRECT_TOTAL = f"""
 INSERT INTO event_totals (site_id, day, type, slot, n) VALUES (%s, %s, %s, {SLOT}, %s)
 ON CONFLICT (site_id, day, type, slot) DO UPDATE SET n = event_totals.n + excluded.n
@@ -88,5 +94,21 @@ def _correct(connection: psycopg.Connection[Any], report: Report) -> None:
             [
                 (total.key[0], to_date(total.key[1]), total.key[2], total.expected - total.stored)
                 for total in sorted(report.total_differences)
+            ],
+        )
+        cursor.executemany(
+            _CORRECT_MONTH.encode(),
+            [
+                (
+                    found.site_id,
+                    found.month,
+                    found.dimension,
+                    found.value,
+                    *(wanted - stored for wanted, stored in zip(found.expected, found.stored, strict=True)),
+                )
+                for found in sorted(
+                    report.month_differences,
+                    key=lambda found: (found.site_id, found.dimension, found.month, found.value),
+                )
             ],
         )

@@ -43,9 +43,27 @@ FROM events e ORDER BY e.site_id, e.actor
 _MS = "(extract(epoch FROM {0}) * 1000)::bigint"
 _VISITS = f"""
 SELECT site_id, actor, visitor, {_MS.format("start_time")}, {_MS.format("end_time")}, client_id,
-    origin_id, known, {_MS.format("entry_time")}, entry_page, {_MS.format("exit_time")}, exit_page, detail
+    origin_id, known, {_MS.format("entry_time")}, entry_page, {_MS.format("exit_time")}, exit_page, pageviews,
+    events, interactions, engaged_ms, detail
 FROM visits ORDER BY site_id, {{0}}
 """
+
+
+_KEY = "site_id, month, dimension, value"
+_SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in MEASURES)
+_MONTHS = f"""
+WITH stored AS (SELECT {_KEY}, {_SUMS} FROM rollup_months GROUP BY {_KEY}),
+expected AS (
+    SELECT site_id, date_trunc('month', day::timestamp)::date AS month, dimension, value, {_SUMS}
+    FROM rollups GROUP BY 1, 2, 3, 4
+)
+SELECT {_KEY}, {", ".join(f"coalesce(stored.{name}, 0)" for name in MEASURES)},
+    {", ".join(f"coalesce(expected.{name}, 0)" for name in MEASURES)}
+FROM stored FULL JOIN expected USING ({_KEY})
+WHERE ({", ".join(f"coalesce(stored.{name}, 0)" for name in MEASURES)})
+    <> ({", ".join(f"coalesce(expected.{name}, 0)" for name in MEASURES)})
+"""
+"""The months that are not the sums of their days."""
 
 
 class VisitDifference(NamedTuple):
@@ -71,6 +89,17 @@ class TotalDifference(NamedTuple):
     expected: int
 
 
+class MonthDifference(NamedTuple):
+    """A cell of a month, with what is stored and what the month's days add up to."""
+
+    site_id: int
+    month: date
+    dimension: int
+    value: str
+    stored: list[int]
+    expected: list[int]
+
+
 @dataclass(slots=True)
 class Report:
     """What was compared and what differs."""
@@ -82,11 +111,13 @@ class Report:
     visit_differences: list[VisitDifference] = field(default_factory=list)
     rollup_differences: list[RollupDifference] = field(default_factory=list)
     total_differences: list[TotalDifference] = field(default_factory=list)
+    month_differences: list[MonthDifference] = field(default_factory=list)
 
     @property
     def differences(self) -> int:
         """How many visits, rollups and totals are not as the rows say."""
-        return len(self.visit_differences) + len(self.rollup_differences) + len(self.total_differences)
+        sums = len(self.rollup_differences) + len(self.month_differences) + len(self.total_differences)
+        return len(self.visit_differences) + sums
 
     @property
     def clean(self) -> bool:
@@ -106,12 +137,14 @@ class Report:
             yield f"{_site(sites, some.site_id)}: the visit of {some.actor} at {some.start} {what} its rows"
         for cell in self.rollup_differences:
             site_id, day, dimension, value = cell.key
-            wrong = ", ".join(
-                f"{name} {stored} instead of {expected}"
-                for name, stored, expected in zip(MEASURES, cell.stored, cell.expected, strict=True)
-                if stored != expected
-            )
+            wrong = _wrong(cell.stored, cell.expected)
             yield f"{_site(sites, site_id)}: rollup {dimension} {value!r} of {to_date(day)} has {wrong}"
+        for month in self.month_differences:
+            wrong = _wrong(month.stored, month.expected)
+            yield (
+                f"{_site(sites, month.site_id)}: rollup {month.dimension} {month.value!r} of the month "
+                f"{month.month:%Y-%m} has {wrong}"
+            )
         for total in self.total_differences:
             site_id, day, kind = total.key
             yield (
@@ -144,6 +177,7 @@ def verify(connection: psycopg.Connection[Any], on_progress: OnProgress = lambda
         expected, totals = _expected_sums(connection, progress)
         _compare_rollups(connection, expected, first, report)
         _compare_totals(connection, totals, first, report)
+        _compare_months(connection, report)
         progress.finish()
     return report
 
@@ -305,6 +339,22 @@ def _compare_totals(
     for key in stored.keys() | expected.keys():
         if stored.get(key, 0) != expected[key] and key[1] >= first:
             report.total_differences.append(TotalDifference(key, stored.get(key, 0), expected[key]))
+
+
+def _compare_months(connection: psycopg.Connection[Any], report: Report) -> None:
+    for site_id, month, dimension, value, *sums in connection.execute(_MONTHS.encode()).fetchall():
+        half = len(MEASURES)
+        report.month_differences.append(
+            MonthDifference(site_id, month, dimension, value, sums[:half], sums[half:])
+        )
+
+
+def _wrong(stored: list[int], expected: list[int]) -> str:
+    return ", ".join(
+        f"{name} {was} instead of {wanted}"
+        for name, was, wanted in zip(MEASURES, stored, expected, strict=True)
+        if was != wanted
+    )
 
 
 def _site(sites: dict[int, str], site_id: int) -> str:

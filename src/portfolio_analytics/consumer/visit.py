@@ -51,28 +51,16 @@ class Visit(msgspec.Struct):
     entry_page: int | None
     exit_time: int | None
     exit_page: int | None
+    pageviews: int
+    events: int
+    interactions: int
+    engaged_ms: int
     days: dict[int, VisitDay]
 
     @property
     def key(self) -> tuple[int, int, int]:
         """What names a visit: site, actor, start."""
         return (self.site_id, self.actor, self.start)
-
-    @property
-    def pageviews(self) -> int:
-        return sum(day.pageviews for day in self.days.values())
-
-    @property
-    def events(self) -> int:
-        return sum(day.events for day in self.days.values())
-
-    @property
-    def interactions(self) -> int:
-        return sum(day.interactions for day in self.days.values())
-
-    @property
-    def engaged_ms(self) -> int:
-        return sum(day.engaged_ms for day in self.days.values())
 
 
 class VisitEvent(msgspec.Struct, gc=False):
@@ -161,6 +149,10 @@ def merge(a: Visit, b: Visit) -> Visit:
         entry.entry_page,
         leave.exit_time,
         leave.exit_page,
+        a.pageviews + b.pageviews,
+        a.events + b.events,
+        a.interactions + b.interactions,
+        a.engaged_ms + b.engaged_ms,
         _merge_days(a.days, b.days),
     )
 
@@ -184,6 +176,10 @@ def _begin(event: VisitEvent) -> Visit:
         None,
         None,
         None,
+        0,
+        0,
+        0,
+        0,
         {},
     )
 
@@ -198,6 +194,7 @@ def _count(visit: Visit, event: VisitEvent) -> None:
     kind = event.type
     if kind == PAGE_VIEW:
         day.pageviews += 1
+        visit.pageviews += 1
         page.views += 1
         if visit.entry_time is None or visit.entry_page is None or visit.exit_page is None:
             visit.entry_time = visit.exit_time = event.time
@@ -211,12 +208,15 @@ def _count(visit: Visit, event: VisitEvent) -> None:
             visit.exit_time = event.time
     elif kind == TIME_SPENT:
         day.engaged_ms += event.duration_ms
+        visit.engaged_ms += event.duration_ms
         page.engaged_ms += event.duration_ms
     else:
         day.interactions += 1
+        visit.interactions += 1
     if event.scroll > page.scroll:
         page.scroll = event.scroll
     day.events += 1
+    visit.events += 1
     page.events += 1
     day.types[kind] = day.types.get(kind, 0) + 1
 

@@ -40,7 +40,7 @@ _MS = "(extract(epoch FROM v.{0}) * 1000)::bigint"
 _SELECT = f"""
 SELECT v.site_id, v.actor, v.visitor, {_MS.format("start_time")}, {_MS.format("end_time")}, v.client_id,
     v.origin_id, v.known, {_MS.format("entry_time")}, v.entry_page, {_MS.format("exit_time")},
-    v.exit_page, v.detail
+    v.exit_page, v.pageviews, v.events, v.interactions, v.engaged_ms, v.detail
 FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) AS k (site_id, key, low, high)
 JOIN visits v ON v.site_id = k.site_id AND v.{{0}} = k.key
     AND v.start_time <= to_timestamp(k.high / 1000.0) AND v.end_time >= to_timestamp(k.low / 1000.0)

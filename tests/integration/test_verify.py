@@ -1,0 +1,79 @@
+"""verify finds what was changed by hand, rebuild mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from portfolio_analytics.consumer.batch import make_batch
+from portfolio_analytics.consumer.positions import claim
+from portfolio_analytics.consumer.rebuild import rebuild
+from portfolio_analytics.consumer.transaction import Store
+from portfolio_analytics.consumer.verify import verify
+from portfolio_analytics.storage.database import connect
+from tests.records import NOON, event, in_log
+
+TOPIC = "topic"
+MINUTE = 60_000
+
+
+@pytest.fixture
+def filled(database: str) -> Iterator[psycopg.Connection]:
+    """A database with 200 events of 20 visitors over two days."""
+    with connect(database) as connection:
+        store = Store(connection, TOPIC)
+        events = [
+            event(
+                visitor=number % 20,
+                time=NOON + number * 9 * MINUTE,
+                page=f"/{number % 7}",
+                type="click" if number % 5 == 0 else "page_view",
+            )
+            for number in range(200)
+        ]
+        store.commit(make_batch(in_log(events), TOPIC), claim(connection, TOPIC, [0], "test"), NOON)
+        yield connection
+
+
+HANDS = {
+    "a rollup": "UPDATE rollups SET visits = visits + 1 WHERE dimension = 1 AND value = '/3'",
+    "a rollup that is gone": "DELETE FROM rollups WHERE dimension = 16",
+    "a rollup that came": "INSERT INTO rollups SELECT * FROM rollups LIMIT 1 "
+    "ON CONFLICT (site_id, dimension, day, value, slot) DO UPDATE SET events = rollups.events + 5",
+    "a month": "UPDATE rollup_months SET visitors = visitors - 1 WHERE dimension = 0",
+    "a total": "UPDATE event_totals SET n = n + 1 WHERE type = 'click'",
+    "a visit": "UPDATE visits SET pageviews = pageviews + 1 WHERE visitor = 4",
+    "a visit that is gone": "DELETE FROM visits WHERE visitor = 4",
+    "a row that is gone": "DELETE FROM events WHERE visitor = 4 AND type = 'page_view'",
+    "a row that came": "INSERT INTO events (event_id, time, accepted_at, actor, visitor, page_id, client_id, "
+    "log_offset, site_id, day, log_partition, flags, type) "
+    "SELECT gen_random_uuid(), time, accepted_at, actor, visitor, page_id, client_id, log_offset, site_id, "
+    "day, log_partition, flags, type "
+    "FROM events WHERE visitor = 4 LIMIT 1",
+}
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_verify_finds_and_rebuild_mends(filled: psycopg.Connection, database: str, hand: str) -> None:
+    assert verify(filled).clean
+    assert filled.execute(HANDS[hand].encode()).rowcount
+    report = verify(filled)
+    assert report.differences > 0
+    assert len(list(report.sentences({}))) == report.differences
+    with connect(database) as writer:
+        rebuild(filled, Store(writer, TOPIC))
+    assert verify(filled).clean
+
+
+def test_a_new_time_zone_is_a_rebuild(filled: psycopg.Connection, database: str) -> None:
+    filled.execute("UPDATE sites SET time_zone = 'Asia/Kathmandu'")
+    before = filled.execute("SELECT day, visits FROM rollups WHERE dimension = 0 ORDER BY 1").fetchall()
+    assert not verify(filled).clean
+    with connect(database) as writer:
+        rebuild(filled, Store(writer, TOPIC))
+    assert verify(filled).clean
+    after = filled.execute("SELECT day, visits FROM rollups WHERE dimension = 0 ORDER BY 1").fetchall()
+    assert before != after
+    assert sum(visits for _, visits in before) == sum(visits for _, visits in after)
