@@ -326,7 +326,7 @@ def serve_http(settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="portfolio-analytics-") as folder:
         server = Granian(
             "portfolio_analytics.app",
-            address=settings.host,
+            address=_address(settings.host),
             port=settings.port,
             interface=Interfaces.RSGI,
             workers=settings.workers,
@@ -455,14 +455,21 @@ def _check(settings: Settings) -> None:
 
 def _port_problem(host: str, port: int) -> str | None:
     """The server's sockets share a port with whoever else shares it; a second server must not be one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return f"HOST, PORT: {host}:{port} cannot be had: {error.strerror}"
+    try:
+        address = _address(host)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        return f"HOST, PORT: {host}:{port} cannot be had: {error.strerror}"
     return None
+
+
+def _address(host: str) -> str:
+    """The address of a host, IPv4 where there is one. Raises OSError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return str(min(found, key=lambda info: info[0] != socket.AF_INET)[4][0])
 
 
 def _raise_file_limit() -> None:
