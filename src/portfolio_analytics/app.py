@@ -322,6 +322,8 @@ def serve_http(settings: Settings) -> None:
     """
     end_with_parent()
     _check(settings)
+    # The pool would say twice a second what upkeep says once.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     _raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="portfolio-analytics-") as folder:
         server = Granian(
