@@ -49,6 +49,10 @@ COUNTS = frozenset({"visitors", "visits", "pageviews", "events"})
 
 Clock = Callable[[], datetime.datetime]
 
+# How many events a visit's span of time joins is estimated far too low: without this, hundreds of thousands
+# of rows are looked up one by one, and sorted by their texts to be grouped.
+_FOR_ROWS = "SELECT set_config('enable_nestloop', 'off', true), set_config('enable_sort', 'off', true)"
+
 SUM_OF_DAYS = {
     "code": "sum_of_daily_uniques",
     "warning": "Visitors without a persistent id cannot be told from day to day: each day counts them anew.",
@@ -157,7 +161,10 @@ class Engine:
 async def _run(
     cursor: Cursor, query: Query, site: Site, period: Period, only: Sequence[Group] | None = None
 ) -> tuple[Plan, list[Row]]:
-    plan = planner.plan(query, site, period, await _edges(cursor, query, site, period), only)
+    edges = await _edges(cursor, query, site, period)
+    plan = planner.plan(query, site, period, edges, only)
+    if edges.known or planner.needs_rows(query, site, period):
+        await cursor.execute(_FOR_ROWS)
     return plan, await fetch(cursor, plan.statement, plan.params)
 
 
