@@ -20,6 +20,10 @@ __all__ = ["any_log", "log", "mock_cluster"]
 async def writing(log: Adapter) -> AsyncIterator[LogWriter]:
     writer = log.writer()
     await writer.open()
+    end = time.monotonic() + 30
+    while (said := await writer.healthy()) is not None:
+        assert time.monotonic() < end, said
+        await asyncio.sleep(0.1)
     try:
         yield writer
     finally:
@@ -97,11 +101,11 @@ async def test_a_record_is_read_as_it_was_appended(any_log: Adapter) -> None:
     assert before - 1 <= record.timestamp_ms <= int(time.time() * 1000) + 1
 
 
-async def test_records_of_a_key_keep_their_order(any_log: Adapter) -> None:
-    async with writing(any_log) as writer:
+async def test_records_of_a_key_keep_their_order(log: Adapter) -> None:
+    async with writing(log) as writer:
         waiting = [writer.append(b"key-%d" % (n % 5), b"%d" % n) for n in range(200)]
         appended = [await one for one in waiting]
-    records = read_all(any_log, 200)
+    records = read_all(log, 200)
     for key in range(5):
         mine = [record for record in records if record.key == b"key-%d" % key]
         assert [int(record.value or b"") for record in mine] == list(range(key, 200, 5))
@@ -188,17 +192,17 @@ async def test_a_log_that_is_opened_again_goes_on(log: Adapter) -> None:
     assert [record.value for record in read_all(log, 2)] == [b"1", b"2"]
 
 
-async def test_reading_goes_on_from_a_stored_position(any_log: Adapter) -> None:
-    async with writing(any_log) as writer:
+async def test_reading_goes_on_from_a_stored_position(log: Adapter) -> None:
+    async with writing(log) as writer:
         partition = await write_ten(writer)
-    with reading(any_log) as (reader, claims):
+    with reading(log) as (reader, claims):
         read(reader, 10)
         reader.commit({partition: 10})
         topic_id, given = claims.assigned[0]
     assert partition in given
     assert claims.revoked == given
-    # What was committed to the any_log itself is of no account: positions come from `on_assigned` alone.
-    with reading(any_log, {partition: 7}) as (reader, claims):
+    # What was committed to the log itself is of no account: positions come from `on_assigned` alone.
+    with reading(log, {partition: 7}) as (reader, claims):
         assert [record.offset for record in read(reader, 3)] == [7, 8, 9]
         assert claims.assigned[0][0] == topic_id
         assert reader.topic_id == topic_id
@@ -262,10 +266,10 @@ async def test_an_empty_poll_returns_in_time(log: Adapter) -> None:
         assert 0.2 < time.monotonic() - start < 2
 
 
-async def test_watermarks_say_what_is_held(any_log: Adapter) -> None:
-    async with writing(any_log) as writer:
+async def test_watermarks_say_what_is_held(log: Adapter) -> None:
+    async with writing(log) as writer:
         partition = await write_ten(writer)
-    with reading(any_log) as (reader, _):
+    with reading(log) as (reader, _):
         assert held(reader, partition) == (0, 10)
 
 

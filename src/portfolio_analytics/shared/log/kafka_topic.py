@@ -20,6 +20,7 @@ from portfolio_analytics.shared.log.kafka_faults import KafkaFaults
 from portfolio_analytics.shared.log.kafka_settings import KafkaSettings, client_settings
 
 NO_ID = base64.urlsafe_b64encode(bytes(16)).decode().rstrip("=")
+URL_SAFE = str.maketrans("+/", "-_")
 DAY_MS = 86_400_000
 # librdkafka's own in-memory cluster names itself so; it makes topics by itself and cannot be administered.
 IN_MEMORY = "mockCluster"
@@ -144,8 +145,8 @@ class KafkaTopic:
                 if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise TopicMissing(f"Kafka has no topic {name}") from None
                 raise
-        # Brokers before 2.8 have no topic ids either.
-        return f"{cluster.cluster_id}/{name}" if topic_id == NO_ID else topic_id
+        # Brokers before 2.8 have no topic ids either. Written as Kafka's own tools write them.
+        return f"{cluster.cluster_id}/{name}" if topic_id == NO_ID else topic_id.translate(URL_SAFE)
 
     def _configured(self, timeout: float) -> dict[str, str]:
         resource = ConfigResource(ResourceType.TOPIC, self._settings.topic)
