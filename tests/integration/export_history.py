@@ -33,6 +33,9 @@ TABLES = {
     "clients": "s.name, t.*",
     "origins": "s.name, t.*",
     "event_totals": "s.name, day, type, sum(n)",
+    "rollup_months": "s.name, dimension, month, value, sum(visitors), sum(known_visitors), sum(visits), "
+    "sum(bounces), sum(pageviews), sum(t.events), sum(duration_ms), sum(engaged_ms), sum(scroll_sum), "
+    "sum(scroll_visits)",
     "rollups": "s.name, dimension, day, value, sum(visitors), sum(known_visitors), sum(visits), "
     "sum(bounces), sum(pageviews), sum(t.events), sum(duration_ms), sum(engaged_ms), sum(scroll_sum), "
     "sum(scroll_visits)",
@@ -45,7 +48,7 @@ def contents(connection: psycopg.Connection[Any]) -> dict[str, list[str]]:
         grouped = "GROUP BY " + columns.partition(", sum(")[0] if "sum(" in columns else ""
         kept = (
             "HAVING sum(t.events) <> 0 OR sum(visits) <> 0 OR sum(visitors) <> 0"
-            if table == "rollups"
+            if table.startswith("rollup")
             else ""
         )
         rows = connection.execute(

@@ -152,6 +152,6 @@ def test_an_export_is_a_backup_too(database: str, postgres_url: str, machine: Ma
             output = machine.follow("import", address, SITE=SITE.name)
             assert "Everything is as the rows say." in output
             found = contents(restored)
-            for table in ("events", "visits", "event_totals", "rollups"):
+            for table in ("events", "visits", "event_totals", "rollups", "rollup_months"):
                 assert found[table] == expected[table]
             assert_exactly_once(address, [])

@@ -67,7 +67,7 @@ def keep_house(database: str, folder: Path, now: int = NOW) -> None:
 
 def summed(connection: psycopg.Connection[Any]) -> list[list[str]]:
     found = contents(connection)
-    return [found["rollups"], found["event_totals"]]
+    return [found["rollups"], found["rollup_months"], found["event_totals"]]
 
 
 def rows(connection: psycopg.Connection[Any], table: str) -> int:
