@@ -315,3 +315,21 @@ def test_what_was_erased_stays_erased(consumer: Consumer, database: str) -> None
     # Who comes back later is counted again.
     later = event(visitor=1, time=4_000_000_000_000)
     assert len(consumer.take(in_log([later], first=100)).counted) == 1
+
+
+def test_the_longest_texts_fit_their_keys(consumer: Consumer, database: str) -> None:
+    """What cannot be compressed and stands in the keys of rollups: a key of an index has a limit."""
+    dice = random.Random(1)
+
+    def noise(length: int) -> str:
+        return "".join(chr(dice.randrange(0x4E00, 0x9FFF)) for _ in range(length))
+
+    found = [
+        event(page="/" + noise(3_900)),
+        event(type=noise(300), site=noise(300)),
+        event(page="/?" + "&".join(f"utm_{name}={noise(700)}" for name in ("source", "campaign", "term"))),
+        event(referrer=f"https://{noise(60)}.example/{noise(3_000)}"),
+        event(country=noise(50), region=noise(50), city=noise(100)),
+    ]
+    assert len(consumer.take(in_log(found)).counted) == len(found)
+    assert_exactly_once(database, [one.id for one in found])

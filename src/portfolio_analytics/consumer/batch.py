@@ -17,7 +17,7 @@ from portfolio_analytics.shared.identity import actor_id
 from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.shared.record import EventRecord
 
-MAX_PATH = 2_000
+MAX_PATH_BYTES = 2_000  # it stands in keys, of which an index holds 2,700
 
 
 class Item(msgspec.Struct, gc=False):
@@ -71,7 +71,8 @@ def enrich(decoded: Decoded) -> Item:
     """An event with what its words say: page, client, origin."""
     event = decoded.event
     origin, path = classify(event.referrer, event.page, event.site, event.host)
-    path = path[:MAX_PATH]
+    if len(path) > MAX_PATH_BYTES // 4:
+        path = path.encode()[:MAX_PATH_BYTES].decode(errors="ignore")
     client = Client(
         *parse_agent(event.user_agent),
         screen_class(event.screen_width),

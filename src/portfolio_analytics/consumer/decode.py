@@ -33,6 +33,7 @@ INT8 = 1 << 63
 # Year 1970 to 9999: what a timestamptz, a date and Python's datetime all hold.
 MAX_TIME_MS = 253_402_300_799_999
 MAX_TEXT = 4_000
+MAX_NAME = 300
 
 
 class Decoded(NamedTuple):
@@ -96,10 +97,14 @@ def out_of_range(event: EventRecord) -> str | None:
         return "duration_ms is not a 31-bit number"
     if event.scroll_depth is not None and not 0 <= event.scroll_depth <= 100:
         return "scroll_depth is not between 0 and 100"
-    for name in ("site", "type", "page", "host", "title", "referrer", "user_agent", "session"):
+    for name in ("page", "host", "title", "referrer", "user_agent", "session"):
         text = getattr(event, name)
         if text is not None and len(text) > MAX_TEXT:
             return f"{name} is longer than {MAX_TEXT} characters"
+    # These stand in keys, of which an index holds 2,700 bytes.
+    for name in ("site", "type"):
+        if len(getattr(event, name)) > MAX_NAME:
+            return f"{name} is longer than {MAX_NAME} characters"
     return None
 
 
