@@ -186,8 +186,8 @@ def test_partitions_doubled_consumers_coming_and_going(
     """A storm of rebalances, in which the topic grows to twelve partitions under load."""
     with connect(database) as connection, Load(pipeline.ports, rate=RATE) as load:
         load.grow(50)
-        grown = kafka_cluster.admin().create_partitions([NewPartitions(pipeline.topic, 12)])
-        for future in grown.values():
+        admin = kafka_cluster.admin()
+        for future in admin.create_partitions([NewPartitions(pipeline.topic, 12)]).values():
             future.result(timeout=20)
         threads = []
         for turn in range(4):
@@ -224,7 +224,8 @@ def test_a_topic_made_again_is_read_from_its_beginning(
     with Load(pipeline.ports, rate=RATE, total=100) as load:
         load.join()
     assert_counted(database, load)
-    for future in kafka_cluster.admin().delete_topics([pipeline.topic]).values():
+    admin = kafka_cluster.admin()
+    for future in admin.delete_topics([pipeline.topic]).values():
         future.result(timeout=20)
     with Load(pipeline.ports, rate=RATE, total=200) as second:
         second.join()
@@ -238,7 +239,8 @@ def test_a_topic_made_again_is_read_from_its_beginning(
 def test_offsets_past_retention_are_a_recorded_gap(
     pipeline: Pipeline, kafka_cluster: KafkaCluster, database: str
 ) -> None:
-    with Load(pipeline.ports, rate=RATE, total=100) as load:
+    # Enough sessions that each partition has had a record.
+    with Load(pipeline.ports, rate=4 * RATE, total=400) as load:
         load.join()
     assert_counted(database, load)
     for consumer in pipeline.consumers:
@@ -261,6 +263,7 @@ def test_offsets_past_retention_are_a_recorded_gap(
     assert "are gone from the log" in pipeline.consumers[0].output()
 
 
+@pytest.mark.soak
 def test_a_hot_partition_leaves_the_others_flowing(
     kafka_cluster: KafkaCluster, database: str, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from portfolio_analytics.storage.embedded import EmbeddedPostgres
 from tests.faults.journal import append_events, make_events
 from tests.faults.pipeline import ConsumerThread, count_rows, number, wait_until_stored
 from tests.faults.postgres_proxy import AtStep, PostgresProxy
-from tests.faults.process import eventually
+from tests.faults.process import Process, eventually
 from tests.oracle import assert_exactly_once
 
 
@@ -75,6 +75,36 @@ def test_a_lost_answer_to_commit_counts_once(database: str, proxy: PostgresProxy
     with connect(database) as connection:
         assert number(connection, "SELECT sum(n)::int FROM ledger WHERE kind = 'counted'") == len(sent)
         assert number(connection, "SELECT count(*) FROM ledger WHERE kind = 'duplicate'") == 0
+    assert_exactly_once(database, [found.id for found in sent])
+
+
+def test_a_consumer_that_hangs_within_its_transaction_holds_nobody_up(database: str, tmp_path: Path) -> None:
+    """PostgreSQL ends its session, so that its locks are free; continued, it does the batch again."""
+    journal = tmp_path / "journal.sqlite"
+    sent = make_events(30)
+    append_events(journal, sent)
+    environment = {"DATABASE_URL": database, "DATA_DIR": str(tmp_path)}
+    with (
+        Process("consumer", ["consumer"], environment, tmp_path) as consumer,
+        connect(database) as connection,
+    ):
+        wait_until_stored(database, [found.id for found in sent])
+        sent += (more := make_events(30))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        held = (
+            "SELECT count(*) FROM pg_locks WHERE relation = 'log_positions'::regclass AND mode LIKE 'RowEx%'"
+        )
+        with connect(database) as other, other.transaction():
+            other.execute("SELECT FROM log_positions FOR UPDATE")
+            append_events(journal, more)
+            eventually(lambda: number(connection, waiting) > 0, 30, "the consumer to wait for the lock")
+            consumer.pause()
+        assert number(connection, held) > 0
+        eventually(lambda: number(connection, held) == 0, 40, "PostgreSQL to end the session")
+        consumer.resume()
+        wait_until_stored(database, [found.id for found in sent])
+        assert consumer.terminate() == 0
+        assert "Traceback" not in consumer.output(), consumer.output()
     assert_exactly_once(database, [found.id for found in sent])
 
 

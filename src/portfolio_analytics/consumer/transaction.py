@@ -55,10 +55,11 @@ TEMPORARY = (
     + rollup_store.TEMPORARY
 )
 # Every query of the transaction wants its index, and the planner knows nothing of temporary tables.
+# A consumer that hangs within its transaction is ended before those who wait for its locks give up.
 SESSION = """
 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
 SET enable_bitmapscan = off; SET enable_material = off; SET jit = off;
-SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = '120s';
+SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '15s'; SET statement_timeout = '120s';
 """
 
 _INSERT = f"""

@@ -36,7 +36,23 @@ CYCLE_S = 0.04
 CYCLE_FROM = 8
 BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 BAD_LIMIT = 1_000
-UNSTORABLE = (psycopg.DataError, psycopg.IntegrityError, struct.error, ValueError, OverflowError)
+# InternalError: among others a session that was ended since it hung within its transaction, and a server
+# that takes no writes yet after a failover.
+PASSING = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    StorageUnavailable,
+    LogError,
+)
+UNSTORABLE = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    struct.error,
+    ValueError,
+    OverflowError,
+)
 
 
 class TooManyBadRows(AnalyticsError):
@@ -175,7 +191,7 @@ class Worker:
         for attempt in range(1_000_000):
             try:
                 action()
-            except (psycopg.OperationalError, psycopg.InterfaceError, StorageUnavailable, LogError) as error:
+            except PASSING as error:
                 reason = describe(error) if isinstance(error, psycopg.Error) else str(error)
                 logger.warning("Waiting, nothing is lost: %s", reason)
                 if self._stop.wait(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]):
