@@ -110,8 +110,9 @@ def histories(draw: st.DrawFn, name: str, midnight: int) -> list[EventRecord]:
 GROUPS = (
     "event:page", "event:name", "event:hostname", "event:goal", "event:props:plan", "event:props:n",
     "visit:source", "visit:channel", "visit:referrer", "visit:utm_source", "visit:utm_medium",
-    "visit:utm_campaign", "visit:country", "visit:city", "visit:device", "visit:browser", "visit:browser_version", "visit:os",
-    "visit:os_version", "visit:screen", "visit:entry_page", "visit:exit_page",
+    "visit:utm_campaign", "visit:country", "visit:city", "visit:device", "visit:browser",
+    "visit:browser_version", "visit:os", "visit:os_version", "visit:screen", "visit:entry_page",
+    "visit:exit_page",
 )  # fmt: skip
 TIMES = ("time", "time:hour", "time:day", "time:week", "time:month")
 VALUES = {
@@ -210,7 +211,7 @@ def runner() -> Iterator[asyncio.Runner]:
 def engine(database: str, runner: asyncio.Runner) -> Iterator[Engine]:
     pool = AsyncConnectionPool(database, min_size=1, max_size=2, open=False)
     runner.run(pool.open())
-    yield Engine(Reader(pool), lambda: datetime(2026, 11, 20, tzinfo=UTC))
+    yield Engine(Reader(pool, at_once=1), lambda: datetime(2026, 11, 20, tzinfo=UTC))
     runner.run(pool.close())
 
 

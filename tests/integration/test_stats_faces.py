@@ -211,8 +211,9 @@ class TestQuery:
         assert wrong["field"] == "filters[0][2][0]"
 
     async def test_a_regular_expression_that_is_none(self, client: httpx.AsyncClient) -> None:
-        wrong = await ask(client, {"metrics": ["visits"], "filters": [["matches", "visit:city", ["("]]]}, 400)
-        assert (wrong["error"], wrong["field"]) == ("invalid_query", "filters")
+        tree = ["or", [["matches", "visit:city", ["a", "("]]]]
+        wrong = await ask(client, {"metrics": ["visits"], "filters": [tree]}, 400)
+        assert (wrong["error"], wrong["field"]) == ("invalid_query", "filters[0][1][0][2][1]")
 
     async def test_text_that_could_be_sql_is_text(self, client: httpx.AsyncClient) -> None:
         for text in ("'; DROP TABLE events; --", "%s", "%(site_id)s", "{}", "\\", '"'):

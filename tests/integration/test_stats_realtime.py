@@ -173,7 +173,7 @@ async def test_a_thousand_listeners_cost_one_query_a_look(
 ) -> None:
     monkeypatch.setattr(realtime_face, "EVERY", 0.2)
     async with AsyncConnectionPool(database, min_size=1, max_size=2, open=False) as pool:
-        reader = CountingReader(pool)
+        reader = CountingReader(pool, at_once=2)
         channel = Channel(reader, now, None)
         heard = asyncio.Event()
         enough = asyncio.Event()
@@ -210,7 +210,7 @@ async def test_quiet_listeners_hear_a_heartbeat(
     monkeypatch.setattr(realtime_face, "HEARTBEAT", 0.05)
     async with (
         AsyncConnectionPool(database, min_size=1, max_size=2, open=False) as pool,
-        contextlib.aclosing(Channel(Reader(pool), now, None).listen(None)) as messages,
+        contextlib.aclosing(Channel(Reader(pool, at_once=2), now, None).listen(None)) as messages,
     ):
         while await asyncio.wait_for(anext(messages), PATIENCE) != b": still here\n\n":
             pass

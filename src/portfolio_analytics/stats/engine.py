@@ -32,12 +32,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+import psycopg
 
 from portfolio_analytics.stats import planner
 from portfolio_analytics.stats.metric import SHARES, change
 from portfolio_analytics.stats.period import DAY, Buckets, Period, compared, resolve
 from portfolio_analytics.stats.planner import Group, Plan
-from portfolio_analytics.stats.query import Query, is_time
+from portfolio_analytics.stats.query import Query, invalid, is_time, leaves
 from portfolio_analytics.stats.reader import Cursor, Reader, Row, fetch
 from portfolio_analytics.stats.site import Edges, Goal, Site
 from portfolio_analytics.storage.sql import statement
@@ -117,6 +118,7 @@ class Engine:
         period = resolve(query.date_range, site.zone, now, site.first_day)
         other = compared(period, query.comparison, now) if query.comparison else None
         async with self._reader.reading() as cursor:
+            await _check_patterns(cursor, query)
             plan, rows = await _run(cursor, query, site, period)
             total = await self._total(cursor, query, site, period, rows)
             before: list[Row] = []
@@ -156,6 +158,18 @@ class Engine:
             if period.start < oldest and (site.first_day is None or site.first_day < oldest.date()):
                 warnings = dict.fromkeys(query.metrics, ROWS_DROPPED)
         return warnings
+
+
+async def _check_patterns(cursor: Cursor, query: Query) -> None:
+    """Raises ApiError 400 for what PostgreSQL does not take as a regular expression."""
+    for leaf in leaves(query.filters):
+        if leaf.operator == "matches":
+            for index, pattern in enumerate(leaf.values):
+                try:
+                    await cursor.execute("SELECT '' ~ %s", [pattern])
+                except psycopg.errors.InvalidRegularExpression as error:
+                    message = "This is not a regular expression."
+                    raise invalid(message, f"{leaf.path}[2][{index}]") from error
 
 
 async def _run(

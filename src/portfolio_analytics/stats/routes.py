@@ -21,8 +21,8 @@ def routes(context: Context) -> list[BaseRoute]:
     """All of them."""
     access = context.access
     # A long query must not keep the quick answers waiting.
-    quick = Reader(context.pool)
-    engine = Engine(Reader(context.pool), now, context.settings.retention_days)
+    quick = Reader(context.pool, at_once=2)
+    engine = Engine(Reader(context.pool, at_once=3), now, context.settings.retention_days)
     totals = TotalsFace(quick, access, public=context.settings.public_stats)
     v1 = V1Face(quick, access, engine, now)
     return [
