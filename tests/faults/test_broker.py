@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.cimpl import NewPartitions
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from portfolio_analytics.shared.log.kafka import KafkaReader
 from portfolio_analytics.shared.record import encode_record
@@ -227,9 +227,14 @@ def test_a_topic_made_again_is_read_from_its_beginning(
     admin = kafka_cluster.admin()
     for future in admin.delete_topics([pipeline.topic]).values():
         future.result(timeout=20)
-    with Load(pipeline.ports, rate=RATE, total=200) as second:
-        second.join()
+    with Load(pipeline.ports, rate=RATE) as second:
+        second.grow(50)
+        made = admin.create_topics([NewTopic(pipeline.topic, 6, 3, config={"min.insync.replicas": "2"})])
+        for future in made.values():
+            future.result(timeout=20)
+        second.grow(100)
     assert not second.given_up
+    assert second.spooled > 0
     second.acknowledged |= load.acknowledged
     assert_counted(database, second, 90)
     with connect(database) as connection:
