@@ -156,7 +156,7 @@ FIRST_NUMBERS = """() => new Promise(resolve => {
 
 
 def test_first_paint_with_numbers(look: SignedIn) -> None:
-    """The best of some loads; where more wants to run than there are processors, each gets its share later."""
+    """The best of some loads; where more wants to run than there are processors, each gets its share."""
     page = look(MARCH)
     took: list[float] = []
     end = time.monotonic() + SPEED_SECONDS
