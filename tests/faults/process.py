@@ -32,6 +32,12 @@ class Process:
         self._arguments = [sys.executable, "-m", "portfolio_analytics", *arguments]
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+
+    @property
+    def age(self) -> float:
+        """Seconds since its last start."""
+        return time.monotonic() - self._started
 
     def __enter__(self) -> Self:
         try:
@@ -60,6 +66,7 @@ class Process:
     def start(self) -> None:
         """Start it, with nothing of the tests' own environment that the product reads."""
         assert not self.alive
+        self._started = time.monotonic()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         with self.output_file.open("ab") as output:
             self._process = subprocess.Popen(
