@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import os
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, note, settings
@@ -22,7 +23,7 @@ from portfolio_analytics.stats.reader import Reader
 from tests.integration.reference_model import Goal, Model
 from tests.integration.stats_history import Feeder, Site, at, flatten, record
 
-EXAMPLES = int(os.environ.get("QUERY_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("QUERY_EXAMPLES", "100"))
 
 GOALS = (
     Goal("Signup", "signup", None),
@@ -56,41 +57,34 @@ PAGES = (
 TYPES = ("page_view", "page_view", "page_view", "click", "time_spent", "signup")
 
 MINUTE = 60_000
-OFFSETS = (
-    0,
-    1,
-    20_000,
-    MINUTE,
-    10 * MINUTE,
-    29 * MINUTE,
-    30 * MINUTE,
-    30 * MINUTE + 1,
-    45 * MINUTE,
-    61 * MINUTE,
+DAY = 24 * 60 * MINUTE
+SHORT = st.sampled_from((0, 1, 20_000, MINUTE, 10 * MINUTE, 29 * MINUTE, 30 * MINUTE, 30 * MINUTE + 1))
+PAUSES = st.one_of(
+    SHORT, SHORT, st.sampled_from((45 * MINUTE, 61 * MINUTE, 5 * 60 * MINUTE, 23 * 60 * MINUTE))
 )
-PAUSES = st.sampled_from((*OFFSETS, 5 * 60 * MINUTE, 23 * 60 * MINUTE))
 _names = itertools.count()
 
 
 @st.composite
 def histories(draw: st.DrawFn, name: str, midnight: int) -> list[EventRecord]:
-    """Runs of events of a few people, near the midnights of a few days."""
+    """Runs of events of a few people, most of them across one of a few midnights."""
     records = []
     for person in range(1, draw(st.integers(1, 4)) + 1):
-        time = midnight + draw(st.integers(-2, 3)) * 24 * 60 * MINUTE - draw(PAUSES)
+        time = midnight + draw(st.integers(-1, 2)) * DAY - draw(PAUSES)
         known = draw(st.sampled_from((0, 0, VISITOR_KNOWN)))
-        for _ in range(draw(st.integers(1, 7))):
+        session = draw(st.sampled_from((None, None, "s1")))
+        places = draw(st.lists(st.sampled_from(PAGES), min_size=1, max_size=2))
+        for _ in range(draw(st.integers(1, 6))):
             time += draw(PAUSES)
-            kind = draw(st.sampled_from(TYPES))
             records.append(
                 record(
                     name,
                     time,
-                    type=kind,
-                    page=draw(st.sampled_from(PAGES)),
+                    type=draw(st.sampled_from(TYPES)),
+                    page=draw(st.sampled_from(places)),
                     visitor=person,
                     flags=known,
-                    session=draw(st.sampled_from((None, None, "s1"))),
+                    session=session,
                     host=draw(st.sampled_from((None, "Other.example"))),
                     user_agent=draw(st.sampled_from((None, CHROME, FIREFOX))),
                     screen_width=draw(st.sampled_from((None, 400, 2000))),
@@ -155,31 +149,45 @@ def trees(children: st.SearchStrategy[q.Filter]) -> st.SearchStrategy[q.Filter]:
 
 plain = st.recursive(leaves(), trees, max_leaves=3)
 filters = st.recursive(st.one_of(leaves(), leaves(), plain.map(q.Done)), trees, max_leaves=3)
-metrics = st.lists(st.sampled_from(tuple(METRICS)), min_size=1, max_size=5, unique=True).map(tuple)
+metrics = st.lists(st.sampled_from(tuple(METRICS)), min_size=1, max_size=6, unique=True).map(tuple)
+USUAL = ("event:page", "event:name", "visit:source", "visit:entry_page")
 
 
 @st.composite
-def queries(draw: st.DrawFn, name: str, middle: date) -> q.Query:
-    groups = draw(st.lists(st.sampled_from(GROUPS), max_size=2, unique=True))
-    time = draw(st.sampled_from((None, None, *TIMES)))
-    dimensions = [*groups, time] if time else groups
-    kind = draw(st.sampled_from(("days", "days", "days", "times", "all")))
-    first = middle + timedelta(days=draw(st.integers(-3, 2)))
-    wanted = q.DateRange("all")
-    if kind == "days":
-        wanted = q.DateRange(None, first, first + timedelta(days=draw(st.sampled_from((0, 0, 1, 2, 6, 40)))))
-    if kind == "times":
-        start = datetime(first.year, first.month, first.day, tzinfo=UTC) + timedelta(
-            milliseconds=draw(st.sampled_from((0, *OFFSETS)))
-        )
-        wanted = q.DateRange(None, start, start + timedelta(minutes=draw(st.sampled_from((7, 60, 1500)))))
-    if kind == "times" and draw(st.booleans()):
-        dimensions = [*groups, "time:minute"]
-    tree = q.All(tuple(draw(st.lists(filters, max_size=2))))
-    if len(groups) == 1 and draw(st.booleans()) and groups[0] in VALUES:
+def ranges(draw: st.DrawFn, times: list[int], zone: str) -> q.DateRange:
+    """Days or instants with an event at one of their ends, or everything."""
+    first, last = sorted(draw(st.lists(st.sampled_from(times), min_size=2, max_size=2)))
+    kind = draw(st.sampled_from(("days", "days", "days", "month", "instants", "all")))
+    if kind == "all":
+        return q.DateRange("all")
+    if kind == "instants":
+        start = first + draw(st.sampled_from((-MINUTE, 0, 1, MINUTE)))
+        end = max(last + draw(st.sampled_from((-MINUTE, 0, 1, 90 * MINUTE))), start + 1)
+        return q.DateRange(None, _instant(start), _instant(end))
+    days = [_instant(time).astimezone(ZoneInfo(zone)).date() for time in (first, last)]
+    if kind == "month":
+        days[0] = days[0].replace(day=1)
+    return q.DateRange(None, days[0], days[1])
+
+
+def _instant(time: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time)
+
+
+@st.composite
+def queries(draw: st.DrawFn, name: str, zone: str, times: list[int]) -> q.Query:
+    groups = draw(st.lists(st.sampled_from((*GROUPS, *USUAL * 3)), max_size=2, unique=True))
+    time = draw(st.sampled_from((None, None, None, *TIMES)))
+    wanted = draw(ranges(times, zone))
+    if wanted.keyword is None and isinstance(wanted.first, datetime) and draw(st.booleans()):
+        assert isinstance(wanted.last, datetime)
+        time = "time:minute" if wanted.last - wanted.first < timedelta(days=2) else None
+    dimensions = (*groups, time) if time else tuple(groups)
+    tree = q.All(tuple(draw(st.lists(filters, max_size=2))) if draw(st.booleans()) else ())
+    if len(groups) == 1 and groups[0] in VALUES and draw(st.sampled_from((True, False, False))):
         tree = q.All((q.Leaf("is", groups[0], (VALUES[groups[0]][0],)),))
-    query = q.Query(name, draw(metrics), wanted, tuple(dimensions), tree)
-    return q.Query(name, _fitting(query), wanted, tuple(dimensions), tree)
+    query = q.Query(name, draw(metrics), wanted, dimensions, tree)
+    return q.Query(name, _fitting(query), wanted, dimensions, tree)
 
 
 def _fitting(query: q.Query) -> tuple[str, ...]:
@@ -235,8 +243,9 @@ def test_engine_and_model_agree(feeder: Feeder, engine: Engine, runner: asyncio.
         model = Model(events, zone, goals)
         stored = runner.run(engine.site(site.name))
         assert stored is not None
-        for _ in range(6):
-            query = data.draw(queries(site.name, datetime.fromisoformat(midnight).date()))
+        times = [event.time for event in events]
+        for _ in range(8):
+            query = data.draw(queries(site.name, zone, times))
             if not goals[2:] and any(leaf.dimension == "event:goal" for leaf in q.leaves(query.filters)):
                 continue
             note(f"goals {goals}")

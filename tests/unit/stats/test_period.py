@@ -142,6 +142,15 @@ def test_the_hour_that_comes_twice_is_two() -> None:
     )  # fmt: skip
 
 
+def test_hours_around_a_change_of_half_an_hour() -> None:
+    found = p.cut(p.of_days("Australia/Lord_Howe", date(2026, 4, 5), date(2026, 4, 5)), "hour")
+    assert found.labels[:4] == (
+        "2026-04-05 00:00:00", "2026-04-05 01:00:00", "2026-04-05 01:00:00+10:30", "2026-04-05 02:00:00",
+    )  # fmt: skip
+    lengths = [(b - a) / timedelta(minutes=1) for a, b in zip(found.starts, found.starts[1:], strict=False)]
+    assert lengths[:4] == [60, 60, 30, 60]
+
+
 def test_too_many_buckets() -> None:
     found = p.of_days("UTC", date(2026, 1, 1), date(2026, 1, 31))
     with pytest.raises(ApiError) as caught:
