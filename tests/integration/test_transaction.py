@@ -243,7 +243,8 @@ def test_any_delivery_gives_the_same(
     events = [
         event(
             site=site, visitor=visitor, time=NOON + quarter * 15 * MINUTE, type=kind, page=page,
-            session=session, referrer=referrer, flags=flags, duration_ms=1000 if kind == "time_spent" else None,
+            session=session, referrer=referrer, flags=flags,
+            duration_ms=1000 if kind == "time_spent" else None,
         )
         for visitor, quarter, kind, page, session, referrer, flags in history
     ]  # fmt: skip
@@ -263,7 +264,9 @@ def _deliver(database: str, events: list[EventRecord], dice: random.Random) -> N
     doubled = [*events, *dice.choices(events, k=dice.randint(0, len(events)))]
     dice.shuffle(doubled)
     with connect(database) as connection:
-        first = dict(connection.execute("SELECT partition, coalesce(next, 0) FROM log_positions").fetchall())
+        first: dict[int, int] = dict(
+            connection.execute("SELECT partition, coalesce(next, 0) FROM log_positions").fetchall()
+        )
     half = dice.randint(0, len(doubled))
     logs = [
         in_log(part, number, first.get(number, 0))

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from portfolio_analytics.consumer.batch import MAX_PATH, Item
+from portfolio_analytics.consumer.batch import MAX_PATH_BYTES, Item
 from portfolio_analytics.consumer.decode import out_of_range
 from portfolio_analytics.consumer.dictionary import Client, content_id
 from portfolio_analytics.consumer.enrich.origin import Origin
@@ -18,7 +18,7 @@ from portfolio_analytics.shared.record import EventRecord, Scalar, Target
 INT2 = 1 << 15
 INT8 = 1 << 63
 
-Word = Annotated[str, Meta(max_length=MAX_PATH)]
+Word = Annotated[str, Meta(max_length=MAX_PATH_BYTES)]
 Number = Annotated[int, Meta(ge=-INT8, le=INT8 - 1)]
 Moment = Annotated[datetime.datetime, Meta(tz=True)]
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from portfolio_analytics.consumer.visit import (
     PAUSE_MS,
+    Visit,
     VisitEvent,
     decode_days,
     encode_days,
@@ -63,7 +64,7 @@ def test_order_makes_no_difference(found: list[VisitEvent], dice: object) -> Non
 
 @given(events, st.lists(st.integers(0, 25), max_size=4))
 def test_batches_make_no_difference(found: list[VisitEvent], cuts: list[int]) -> None:
-    visits = []
+    visits: list[Visit] = []
     edges = [0, *sorted(cuts), len(found)]
     for start, end in pairwise(edges):
         visits = merge_visits([*visits, *visits_of(found[start:end])])
