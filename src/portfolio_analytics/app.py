@@ -332,7 +332,7 @@ def serve_http(settings: Settings) -> None:
             port=settings.port,
             interface=Interfaces.RSGI,
             workers=settings.workers,
-            loop=Loops.asyncio,
+            loop=Loops.uvloop,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_MS),
             websockets=False,
