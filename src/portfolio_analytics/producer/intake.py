@@ -173,7 +173,7 @@ class Intake:
         now = self._now() // 1_000_000
         prepared = [self._prepare(event, sender, now) for event in events]
         records = [item for item in prepared if isinstance(item, Prepared)]
-        placed = iter(await self._publish_all(records))
+        placed = iter(await self._publish_all(records, now))
         statuses: list[int] = []
         results: list[bytes] = []
         for item in prepared:
@@ -201,16 +201,21 @@ class Intake:
         self._tally.refused(now, error.code)
         return 207, answer.rejected(error)
 
-    async def _publish_all(self, records: list[Prepared]) -> list[Placed | LogError]:
-        """Raises LogError when none of the records is stored: then the whole request is to be repeated."""
+    async def _publish_all(self, records: list[Prepared], now: int) -> list[Placed | LogError]:
+        """Raises LogError when the whole request is to be repeated: none of the records is stored, or some
+        are not and all have ids of the client's, so that those which are stored stay single.
+        """
         if not records:
             return []
         begun = time.perf_counter()
         placed = await self._publisher.publish_many([(record.key, record.value) for record in records])
         self._tally.took(time.perf_counter() - begun)
-        errors = [item for item in placed if isinstance(item, LogError)]
-        if len(errors) == len(records) and not isinstance(errors[0], RecordTooLarge):
-            raise errors[0]
+        stored = [item for item in placed if not isinstance(item, LogError)]
+        passing = [e for e in placed if isinstance(e, LogError) and not isinstance(e, RecordTooLarge)]
+        if passing and (not stored or all(record.named for record in records)):
+            for item in stored:
+                self._tally.accepted(now, 1, item is not None)
+            raise passing[0]
         return placed
 
     def _prepare(

@@ -48,11 +48,12 @@ class NotReady(AnalyticsError):
 
 
 class Prepared(NamedTuple):
-    """A record, ready for the log."""
+    """A record, ready for the log. `named`: the client gave the id, so it can send the event again."""
 
     event_id: UUID
     key: bytes
     value: bytes
+    named: bool
 
 
 class Recorder:
@@ -141,7 +142,8 @@ class Recorder:
         )
         if site.is_new:
             self._sites.keep(site)
-        return Prepared(identity.id, log_key(site.name, session, visitor.hash, before), encode_record(record))
+        key = log_key(site.name, session, visitor.hash, before)
+        return Prepared(identity.id, key, encode_record(record), event.event_id is not None)
 
     def _visitor(
         self,
