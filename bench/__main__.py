@@ -18,6 +18,7 @@ from bench.figure import Figure
 from bench.intake import measure_intake, measure_start
 from bench.machine import describe
 from bench.query import fill, measure_disk, measure_queries
+from bench.size import measure_size
 from portfolio_analytics.storage.database import conninfo
 from portfolio_analytics.storage.embedded import EmbeddedPostgres
 from portfolio_analytics.storage.migrate import migrate
@@ -52,6 +53,7 @@ def main() -> None:
             _add(sections, "Queries", measure_queries(database, events=events, rounds=rounds + 1))
             _add(sections, "Disk", measure_disk(database))
     _add(sections, "Start", measure_start(rounds=1 if quick else 3))
+    _add(sections, "Size", measure_size())
     _write(sections, quick)
 
 

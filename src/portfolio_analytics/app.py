@@ -282,7 +282,7 @@ class HttpApp:
                 self._metrics,
                 is_loopback(context.settings.host),
             ).routes(),
-            *front.routes(),
+            *front.routes(tracker_path=self._settings.tracker_path),
             *docs.routes(OPERATIONS),
             *administration(context),
             *statistics(context),

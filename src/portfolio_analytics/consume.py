@@ -98,7 +98,7 @@ def migrate_patiently(url: str, stop: threading.Event) -> bool:
                 for name in migrate(connection):
                     logger.info("Migrated: %s.", name)
                 return True
-        except (StorageUnavailable, psycopg.OperationalError) as error:
+        except (StorageUnavailable, psycopg.OperationalError, psycopg.InternalError) as error:
             logger.warning("Waiting for the database: %s", error)
             stop.wait(1.0)
     return False

@@ -67,11 +67,15 @@ def serve(request: Request, file: StaticFile, cache: str) -> Response:
     return Response(content, headers=headers, media_type=file.media_type)
 
 
-def routes(root: Path = WEB) -> list[BaseRoute]:
-    """GET /tracker.js, /vitals.js, /dashboard and what is below it."""
+def routes(root: Path = WEB, tracker_path: str | None = None) -> list[BaseRoute]:
+    """GET /tracker.js, /vitals.js, /dashboard and what is below it.
+
+    `tracker_path` is a second path of the tracker, one that blockers' lists do not know.
+    """
 
     async def script(request: Request) -> Response:
-        name = request.url.path.removeprefix("/")
+        path = request.url.path
+        name = SCRIPTS[0] if path == tracker_path else path.removeprefix("/")
         response = serve(request, _found(root, name), SCRIPT_CACHE)
         # Pages of other origins load the tracker.
         response.headers["Access-Control-Allow-Origin"] = "*"
@@ -93,6 +97,7 @@ def routes(root: Path = WEB) -> list[BaseRoute]:
 
     return [
         *[Route(f"/{name}", script, methods=["GET"]) for name in SCRIPTS],
+        *([Route(tracker_path, script, methods=["GET"])] if tracker_path else []),
         Route("/dashboard", to_dashboard, methods=["GET"]),
         Route("/dashboard/{name:path}", dashboard, methods=["GET"]),
     ]

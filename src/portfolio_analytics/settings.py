@@ -85,6 +85,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = ()
     block_automation: bool = False
     geoip_db: Path | None = None
+    tracker_path: str | None = None
     allowed_query_params: tuple[str, ...] = ()
     rate_limit_address: int = 500
     rate_limit_site: int = 50_000
@@ -131,6 +132,7 @@ class Settings:
             trusted_proxies=source.read("TRUSTED_PROXIES", _networks, ()),
             block_automation=source.boolean("BLOCK_AUTOMATION", False),
             geoip_db=source.read("GEOIP_DB", _existing_file, None),
+            tracker_path=source.read("TRACKER_PATH", _tracker_path, None),
             allowed_query_params=source.read("ALLOWED_QUERY_PARAMS", _words, ()),
             rate_limit_address=source.integer("RATE_LIMIT_ADDRESS", 500, 0, 10**9),
             rate_limit_site=source.integer("RATE_LIMIT_SITE", 50_000, 0, 10**9),
@@ -301,6 +303,12 @@ def _existing_file(value: str) -> Path | None:
     if not path.is_file():
         raise ValueError(f"there is no file {str(path)!r}")
     return path
+
+
+def _tracker_path(value: str) -> str:
+    if not value.startswith("/") or not value.endswith(".js") or value.startswith("/api/") or "//" in value:
+        raise ValueError(f"{value!r} is not a path such as /assets/site.js")
+    return value
 
 
 def _database_url(value: str) -> None:
