@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.testclient import TestClient
 
 from portfolio_analytics import front
 from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared.errors import SettingsError
 
 
-def test_the_tracker_has_a_second_path(tmp_path: Path) -> None:
+async def test_the_tracker_has_a_second_path(tmp_path: Path) -> None:
     (tmp_path / "tracker.js").write_text("track()")
-    client = TestClient(Starlette(routes=front.routes(tmp_path, "/assets/site.js")))
-    for path in ("/tracker.js", "/assets/site.js"):
-        answer = client.get(path)
-        assert answer.text == "track()"
-        assert answer.headers["access-control-allow-origin"] == "*"
+    app = httpx.ASGITransport(Starlette(routes=front.routes(tmp_path, "/assets/site.js")))
+    async with httpx.AsyncClient(transport=app, base_url="http://test") as client:
+        for path in ("/tracker.js", "/assets/site.js"):
+            answer = await client.get(path)
+            assert answer.text == "track()"
+            assert answer.headers["access-control-allow-origin"] == "*"
 
 
 @pytest.mark.parametrize("path", ["site.js", "/site", "/api/site.js", "//evil/site.js"])
