@@ -61,22 +61,23 @@ class Publisher:
         task = self._deadlines.begin(self._patience)
         try:
             placed = await self._log.append(key, value)
+            self.breaker.succeeded()
+            return placed
         except RecordTooLarge:
             self.breaker.undecided()
             raise
-        except LogError as error:
-            self.breaker.failed(self._clock())
-            return await self._rescue(key, value, error)
+        except LogError as failure:
+            error = failure
         except asyncio.CancelledError:
             if not self._deadlines.passed(task):
                 self.breaker.undecided()
                 raise
-            self.breaker.failed(self._clock())
-            return await self._rescue(key, value, LogUncertain("the event log did not answer in time"))
+            error = LogUncertain("the event log did not answer in time")
         finally:
+            # Before the rescue, which has a time of its own.
             self._deadlines.end(task)
-        self.breaker.succeeded()
-        return placed
+        self.breaker.failed(self._clock())
+        return await self._rescue(key, value, error)
 
     async def publish_many(self, records: Sequence[tuple[bytes, bytes]]) -> list[Placed | LogError]:
         """Store several records; for each where it is, or the error that kept it out."""

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,12 @@ from portfolio_analytics.shared.log.journal import JournalReader, JournalWriter
 
 
 @asynccontextmanager
-async def publisher(tmp_path: Path, *, spool: bool, patience: float = 0.3) -> AsyncIterator[Publisher]:
+async def publisher(
+    tmp_path: Path, *, spool: bool, patience: float = 0.3, busy_timeout: float = 5.0
+) -> AsyncIterator[Publisher]:
     deadlines = Deadlines()
     deadlines.start()
-    log = JournalWriter(tmp_path / "log", max_record_bytes=1000)
+    log = JournalWriter(tmp_path / "log", max_record_bytes=1000, busy_timeout=busy_timeout)
     aside = JournalWriter(tmp_path / "spool") if spool else None
     await log.open()
     if aside:
@@ -92,6 +94,21 @@ async def test_the_log_is_tried_again(tmp_path: Path) -> None:
             assert time.monotonic() < end
             await asyncio.sleep(0.05)
         assert to.breaker.closed
+
+
+async def test_a_slow_spool_is_waited_for(tmp_path: Path) -> None:
+    """The log fails just before its time is over; the spool then takes longer than what is left."""
+    async with publisher(tmp_path, spool=True, patience=0.5, busy_timeout=0.3) as to:
+        loop = asyncio.get_running_loop()
+        with stuck(tmp_path / "log"), ExitStack() as spool:
+            spool.enter_context(stuck(tmp_path / "spool"))
+            loop.call_later(1.5, spool.close)
+            one, two, many = await asyncio.gather(
+                to.publish(b"k", b"one"), to.publish(b"k", b"two"), to.publish_many([(b"k", b"three")])
+            )
+        assert (one, two) == (None, None)
+        assert many == [None]
+    assert sorted(stored(tmp_path / "spool")) == [b"one", b"three", b"two"]
 
 
 async def test_without_a_spool_the_error_is_the_answer(tmp_path: Path) -> None:
