@@ -181,6 +181,7 @@ def test_a_consumer_stopped_past_its_session_is_fenced_and_says_so(pipeline: Pip
     assert_counted(database, load)
 
 
+@pytest.mark.soak
 def test_partitions_doubled_consumers_coming_and_going(
     pipeline: Pipeline, kafka_cluster: KafkaCluster, database: str
 ) -> None:
@@ -218,6 +219,7 @@ def test_partitions_doubled_consumers_coming_and_going(
     assert_counted(database, load)
 
 
+@pytest.mark.soak
 def test_a_topic_made_again_is_read_from_its_beginning(
     pipeline: Pipeline, kafka_cluster: KafkaCluster, database: str
 ) -> None:
@@ -242,6 +244,7 @@ def test_a_topic_made_again_is_read_from_its_beginning(
         assert number(connection, "SELECT count(DISTINCT topic_id) FROM log_positions") == 2
 
 
+@pytest.mark.soak
 def test_offsets_past_retention_are_a_recorded_gap(
     pipeline: Pipeline, kafka_cluster: KafkaCluster, database: str
 ) -> None:
