@@ -67,7 +67,6 @@ class Settings:
     kafka_sasl_mechanism: str = "SCRAM-SHA-256"
     kafka_ca_file: Path | None = None
     kafka_group: str = "portfolio-analytics"
-    dead_letter_topic: str | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -114,7 +113,6 @@ class Settings:
             kafka_sasl_mechanism=source.choice("KAFKA_SASL_MECHANISM", SASL_MECHANISMS, "SCRAM-SHA-256"),
             kafka_ca_file=source.read("KAFKA_CA_FILE", _existing_file, None),
             kafka_group=source.read("KAFKA_GROUP", _topic, "portfolio-analytics"),
-            dead_letter_topic=source.read("DEAD_LETTER_TOPIC", _topic, None),
             host=source.text("HOST") or host,
             port=source.integer("PORT", 8080, 0, 65535),
             workers=source.integer("WORKERS", workers, 1, 256),
