@@ -90,9 +90,9 @@ def history(feeder: Feeder) -> list[Event]:
             on(-300, visitor=4, flags=VISITOR_KNOWN, country="DE"),
             on(-200, visitor=4, flags=VISITOR_KNOWN, page="/blog"),
             on(300, visitor=4, flags=VISITOR_KNOWN, page="/blog"),
-            # Nothing but an interaction; an event exactly at midnight; a visit of more than a day.
+            # Nothing but an interaction; an event exactly at midnight; a visit of three days.
             on(0, visitor=5, type="click", page="/"),
-            *(on(-1500 + 30 * n, visitor=6, page="/blog") for n in range(100)),
+            *(on(-2600 + 30 * n, visitor=6, page="/blog") for n in range(90)),
         ]
     )
 

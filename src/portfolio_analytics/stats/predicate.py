@@ -152,10 +152,10 @@ def _visits_with(child: Filter, site: Site, params: Params) -> sql.Composable:
     ).format(ACTIVE, OF_VISIT, condition(child, site, params))
 
 
-# Visits that are active in the period. `day` is the UTC day of the start: older partitions are asked for
-# visits that last into the period, younger ones are left out.
+# Visits that are active in the period. `day` is the UTC day of the start, which leaves other partitions out.
 ACTIVE: Final = sql.SQL(
-    "v.site_id = %(site_id)s AND v.day <= %(last_day)s AND v.start_time < %(end)s AND v.end_time >= %(start)s"
+    "v.site_id = %(site_id)s AND v.day BETWEEN %(oldest_day)s AND %(last_day)s"
+    " AND v.start_time < %(end)s AND v.end_time >= %(start)s"
 )
 
 # Events of a visit. `day` is the day of their identity, which lies within 8 days of their time.
