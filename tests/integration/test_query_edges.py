@@ -148,7 +148,7 @@ def test_one_metric_at_a_time(database: str, engine: Engine, runner: asyncio.Run
     site = runner.run(engine.site(SITE.name))
     assert site is not None
     sources = set()
-    for wanted, groups, filters in itertools.product(RANGES[:4], GROUPS[:-1], FILTERS[:5]):
+    for wanted, groups, filters in itertools.product(RANGES[2:4], GROUPS[:-1], FILTERS[:5]):
         tree = q.parse_filters(list(filters), "filters")
         for metric in METRICS:
             if not fits(metric, wanted, groups, tree):
