@@ -21,7 +21,9 @@ A page brings a policy of its own; what is no page may load nothing, should a br
 _VARY = ("vary", "Origin")
 _NOSNIFF = ("x-content-type-options", "nosniff")
 _JSON = ("content-type", "application/json")
-_ANY = [("access-control-allow-origin", "*")]
+# A tracker on another origin obeys Retry-After, which browsers hide from it unless told otherwise.
+_EXPOSE = ("access-control-expose-headers", "Retry-After")
+_ANY = [("access-control-allow-origin", "*"), _EXPOSE]
 
 
 class Cors:
@@ -31,7 +33,7 @@ class Cors:
         origins = set(allowed)
         self._any = "*" in origins
         self._grants: dict[str, HeaderList] = {
-            origin: [("access-control-allow-origin", origin)] for origin in origins - {"*"}
+            origin: [("access-control-allow-origin", origin), _EXPOSE] for origin in origins - {"*"}
         }
         self._json_any: HeaderList = [_JSON, _NOSNIFF, _VARY, *_ANY]
         self._json_none: HeaderList = [_JSON, _NOSNIFF, _VARY]

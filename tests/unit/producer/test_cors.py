@@ -28,3 +28,8 @@ def test_others_get_no_allow_header_but_vary() -> None:
         for headers in (cors.json(origin), cors.grant(origin), cors.preflight(origin, "POST")):
             assert not any(name.startswith("access-control") for name, _ in headers)
             assert ("vary", "Origin") in headers
+
+
+def test_a_page_of_another_origin_may_read_when_to_come_back() -> None:
+    for cors in (Cors(["*"]), Cors(["https://example.com"])):
+        assert ("access-control-expose-headers", "Retry-After") in cors.json("https://example.com")
