@@ -148,6 +148,11 @@ def journal_path(settings: Settings) -> Path:
     return settings.data_dir / "journal.sqlite"
 
 
+def spool_path(settings: Settings) -> Path | None:
+    """The producer's spool; None where none is kept."""
+    return settings.spool_dir / "spool.sqlite" if settings.spool_dir is not None else None
+
+
 def default_data_dir(environ: Mapping[str, str]) -> Path:
     """Where `run` keeps its state when DATA_DIR is not set: /var/lib for root, else the XDG data folder."""
     if os.geteuid() == 0:

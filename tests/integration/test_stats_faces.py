@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,8 @@ import pytest
 
 from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared.access import digest
+from portfolio_analytics.shared.log.spool import Spool
+from portfolio_analytics.shared.record import Target, encode_record
 from tests.integration.reference_model import Goal
 from tests.integration.stats_client import AUTHORIZED, stats_client
 from tests.integration.stats_history import Feeder, Site, at, record
@@ -344,6 +347,23 @@ class TestReceipts:
         assert abs(age.total_seconds()) < 600
         twice = await self.get(client, f"{event_id}?partition=1&offset=1")
         assert (twice["state"], twice["offset"]) == ("duplicate", 1)
+
+    async def test_a_spooled_event(self, database: str, history: None, tmp_path: Path) -> None:
+        spool = Spool(tmp_path / "spool.sqlite")
+        await spool.open()
+        event_id, other = uuid.uuid4(), uuid.uuid4()
+        event = record(ONE.name, at("2026-03-05T12:00:00"), id=event_id, target=Target(id=str(other)))
+        await spool.append(b"key", encode_record(event))
+        settings = Settings(spool_dir=tmp_path)
+        async with stats_client(database, settings) as client:
+            found = await self.get(client, str(event_id))
+            assert found == {
+                "event_id": str(event_id), "state": "spooled", "partition": None, "offset": None,
+                "accepted_at": "2026-03-05T12:00:00Z", "counted_at": None,
+            }  # fmt: skip
+            await self.get(client, str(other), 404)
+            await self.get(client, str(event_id), 404, Authorization=f"Bearer {TOKEN_OF_TWO}")
+        await spool.close(5)
 
     async def test_a_rejected_event(self, client: httpx.AsyncClient, feeder: Feeder) -> None:
         event_id = uuid.uuid4()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import sqlite3
 import uuid
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -13,6 +16,7 @@ from starlette.responses import Response
 from portfolio_analytics.shared.access import Access
 from portfolio_analytics.shared.http import ApiError, answer
 from portfolio_analytics.stats.reader import Cursor, Reader, fetch
+from portfolio_analytics.stats.spooled import find_spooled
 from portfolio_analytics.storage.sql import statement
 
 EPOCH = datetime.date(1970, 1, 1)
@@ -37,9 +41,10 @@ Place = tuple[int, int] | None
 class ReceiptFace:
     """Looks events up by their ids."""
 
-    def __init__(self, reader: Reader, access: Access) -> None:
+    def __init__(self, reader: Reader, access: Access, spool: Path | None) -> None:
         self._reader = reader
         self._access = access
+        self._spool = spool
 
     async def answer(self, request: Request) -> Response:
         """The receipt; 404 when nothing is known of the event. A token of one site sees that site's events.
@@ -54,6 +59,8 @@ class ReceiptFace:
         place = _place(request)
         async with self._reader.reading() as cursor:
             receipt = await _receipt(cursor, event_id, place, site)
+        if receipt is None and place is None and self._spool is not None:
+            receipt = await asyncio.to_thread(_spooled, self._spool, event_id, site)
         if receipt is None:
             raise ApiError(404, "unknown_event", "Nothing is known of this event.")
         return answer(receipt)
@@ -80,6 +87,18 @@ async def _receipt(cursor: Cursor, event_id: uuid.UUID, place: Place, site: str 
     if not consumed or consumed[0][0] is None or place[1] >= consumed[0][0]:
         return Receipt(event_id, "logged", partition, offset)
     return Receipt(event_id, "duplicate", partition, offset, *stored[0][2:]) if stored else None
+
+
+def _spooled(spool: Path, event_id: uuid.UUID, site: str | None) -> Receipt | None:
+    try:
+        record = find_spooled(spool, event_id)
+    except sqlite3.Error as error:
+        message = "The spool cannot be read; try again."
+        raise ApiError(503, "spool_unavailable", message, headers={"Retry-After": "5"}) from error
+    if record is None or site not in (None, record.site):
+        return None
+    accepted = datetime.datetime.fromtimestamp(record.at / 1000, datetime.UTC)
+    return Receipt(event_id, "spooled", None, None, accepted)
 
 
 def identity_day(event_id: uuid.UUID) -> datetime.date | None:

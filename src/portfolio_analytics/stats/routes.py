@@ -6,6 +6,7 @@ import datetime
 
 from starlette.routing import BaseRoute, Route
 
+from portfolio_analytics.settings import spool_path
 from portfolio_analytics.shared.context import Context
 from portfolio_analytics.stats.engine import Engine
 from portfolio_analytics.stats.ledger_face import LedgerFace
@@ -27,7 +28,7 @@ def routes(context: Context) -> list[BaseRoute]:
     v1 = V1Face(quick, access, engine, now)
     return [
         Route("/api/stats", totals.answer),
-        Route("/api/receipts/{event_id}", ReceiptFace(quick, access).answer),
+        Route("/api/receipts/{event_id}", ReceiptFace(quick, access, spool_path(context.settings)).answer),
         Route("/api/ledger", LedgerFace(quick, access, now).answer),
         Route("/api/realtime", RealtimeFace(quick, access, engine, now).answer),
         Route("/api/v2/query", QueryFace(access, engine).answer, methods=["POST"]),
