@@ -116,9 +116,7 @@ class HttpApp:
         self._tally = Tally(self._sheet)
         self._pool = _pool(settings)
         self._outlet = _outlet(settings)
-        self._publisher = Publisher(
-            self._outlet.log, self._outlet.spool, self._deadlines, patience=_patience(settings)
-        )
+        self._publisher = Publisher(self._outlet.log, self._outlet.spool, patience=_patience(settings))
         self._salts = Salts()
         sites = Sites(settings.sites, settings.max_sites)
         self._upkeep = Upkeep(self._pool, self._salts, sites)
@@ -186,6 +184,7 @@ class HttpApp:
     async def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         end_well(loop, lambda: self._begin_to_end(loop))
         self._deadlines.start()
+        self._publisher.patience.start()
         await self._pool.open(wait=False)
         await self._outlet.open()
         await self._upkeep.refresh()
@@ -226,6 +225,7 @@ class HttpApp:
         await self._tally.attest_last(self._publisher.publish, CLOSE_SECONDS)
         await self._outlet.close()
         self._deadlines.stop()
+        self._publisher.patience.stop()
         self._places.close()
         self._sheet.close()
         with contextlib.suppress(TimeoutError):
@@ -235,7 +235,7 @@ class HttpApp:
         """Show now and then what is not counted but read."""
         row = self._sheet.row
         while True:
-            row[cell(IN_FLIGHT)] = len(self._deadlines)
+            row[cell(IN_FLIGHT)] = len(self._deadlines) + self._publisher.patience.waiting()
             row[cell(BREAKER_OPEN)] = not self._publisher.breaker.closed
             await asyncio.sleep(GAUGE_SECONDS)
 

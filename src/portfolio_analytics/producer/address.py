@@ -5,16 +5,17 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import iptocc
 import maxminddb
+import msgspec
 
 from portfolio_analytics.producer.policy import in_networks
 from portfolio_analytics.settings import Network
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """ISO 3166-1 country, ISO 3166-2 region and the city's English name; None where it is not known."""
 
     country: str | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
-from typing import NamedTuple
+from random import Random
 from uuid import UUID
 
 import msgspec
@@ -21,12 +21,16 @@ DAY_MS = 86_400_000
 WINDOW_BEFORE_MS = 7 * DAY_MS
 WINDOW_AFTER_MS = 600_000
 
+# An id has to be unique and keeps no secret. Every worker process begins from a seed of its own.
+_random = Random()  # noqa: S311
+os.register_at_fork(after_in_child=_random.seed)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHAPE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
 _NIL, _MAX = 0, (1 << 128) - 1
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """An event's id, its time (Unix milliseconds), its identity day (days since 1970 UTC), its flags."""
 
     id: UUID
@@ -93,9 +97,8 @@ def parse_time(timestamp: str) -> int | None:
 
 def uuid7(time_ms: int) -> UUID:
     """A new UUIDv7 (RFC 9562, section 5.7): 48 bits of `time_ms`, 74 random bits."""
-    random = int.from_bytes(os.urandom(10), "big")
-    high = time_ms << 16 | 0x7000 | random >> 68
-    low = 0x8000_0000_0000_0000 | random & 0x3FFF_FFFF_FFFF_FFFF
+    high = time_ms << 16 | 0x7000 | _random.getrandbits(12)
+    low = 0x8000_0000_0000_0000 | _random.getrandbits(62)
     return UUID(int=high << 64 | low)
 
 

@@ -87,7 +87,8 @@ class Intake:
         try:
             body = await self._bodies.read(headers, proto, EVENT_BYTES)
             event = decode_event(_opened(headers, body, EVENT_BYTES))
-            sender = self._sender(scope, headers, origin, await self._principal(headers))
+            principal = await self._principal(headers) if "authorization" in headers else None
+            sender = self._sender(scope, headers, origin, principal)
             status, answered = await self._record(event, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             self._refuse(proto, error, origin)
@@ -104,7 +105,8 @@ class Intake:
         try:
             body = await self._bodies.read(headers, proto, BATCH_BYTES)
             events = decode_batch(_opened(headers, body, BATCH_BYTES))
-            sender = self._sender(scope, headers, origin, await self._principal(headers))
+            principal = await self._principal(headers) if "authorization" in headers else None
+            sender = self._sender(scope, headers, origin, principal)
             status, answered = await self._record_all(events, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             self._refuse(proto, error, origin)
@@ -119,7 +121,8 @@ class Intake:
             self._other_method(scope, proto, origin, GET)
             return
         try:
-            sender = self._sender(scope, headers, origin, await self._principal(headers))
+            principal = await self._principal(headers) if "authorization" in headers else None
+            sender = self._sender(scope, headers, origin, principal)
             event = _pixel_event(scope.query_string, headers.get("referer"))
             status, _ = await self._record(event, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from portfolio_analytics.producer.breaker import Breaker
-from portfolio_analytics.shared.deadlines import Deadlines
+from portfolio_analytics.shared.deadlines import Patience
 from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain, RecordTooLarge
 from portfolio_analytics.shared.log.protocol import Appended, LogWriter
 
@@ -41,7 +41,6 @@ class Publisher:
         self,
         log: LogWriter,
         spool: Spool | None,
-        deadlines: Deadlines,
         *,
         patience: float,
         breaker: Breaker | None = None,
@@ -49,18 +48,18 @@ class Publisher:
     ) -> None:
         self._log = log
         self._spool = spool
-        self._deadlines = deadlines
-        self._patience = patience
         self._clock = clock
         self.breaker = breaker or Breaker()
+        self.patience = Patience(patience)
 
     async def publish(self, key: bytes, value: bytes) -> Placed:
         """Store one record. Raises LogError when it is stored nowhere (after LogUncertain: perhaps)."""
         if not self.breaker.closed and not self.breaker.allows(self._clock()):
             return await self._rescue(key, value, LogUnavailable("the event log is away"))
-        task = self._deadlines.begin(self._patience)
         try:
-            placed = await self._log.append(key, value)
+            appended = asyncio.ensure_future(self._log.append(key, value))
+            self.patience.watch(appended)
+            placed = await appended
             self.breaker.succeeded()
             return placed
         except RecordTooLarge:
@@ -69,13 +68,7 @@ class Publisher:
         except LogError as failure:
             error = failure
         except asyncio.CancelledError:
-            if not self._deadlines.passed(task):
-                self.breaker.undecided()
-                raise
-            error = LogUncertain("the event log did not answer in time")
-        finally:
-            # Before the rescue, which has a time of its own.
-            self._deadlines.end(task)
+            error = self._impatience()
         self.breaker.failed(self._clock())
         return await self._rescue(key, value, error)
 
@@ -93,25 +86,30 @@ class Publisher:
     async def _append_many(self, records: Sequence[tuple[bytes, bytes]]) -> list[Appended | LogError]:
         if not self.breaker.allows(self._clock()):
             return [LogUnavailable("the event log is away")] * len(records)
-        task = self._deadlines.begin(self._patience)
         try:
-            outcomes = await self._log.append_many(records)
+            appended = asyncio.ensure_future(self._log.append_many(records))
+            self.patience.watch(appended)
+            outcomes = await appended
         except LogError as error:
             self.breaker.failed(self._clock())
             return [error] * len(records)
         except asyncio.CancelledError:
-            if not self._deadlines.passed(task):
-                self.breaker.undecided()
-                raise
+            uncertain = self._impatience()
             self.breaker.failed(self._clock())
-            return [LogUncertain("the event log did not answer in time")] * len(records)
-        finally:
-            self._deadlines.end(task)
+            return [uncertain] * len(records)
         if any(map(_may_be_spooled, outcomes)):
             self.breaker.failed(self._clock())
         else:
             self.breaker.succeeded()
         return [_log_error(outcome) for outcome in outcomes]
+
+    def _impatience(self) -> LogError:
+        """What it means that waiting was cancelled; raises CancelledError when it was by somebody else."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            self.breaker.undecided()
+            raise asyncio.CancelledError
+        return LogUncertain("the event log did not answer in time")
 
     async def _rescue(self, key: bytes, value: bytes, error: LogError) -> Placed:
         if self._spool is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -47,7 +46,7 @@ class NotReady(AnalyticsError):
     """No salt of today is known: the database has not been reached since this process, or the day, began."""
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """A record, ready for the log. `named`: the client gave the id, so it can send the event again."""
 
     event_id: UUID
@@ -129,11 +128,11 @@ class Recorder:
             screen_width=event.screen_width,
             screen_height=event.screen_height,
             referrer=clean_referrer(event.referrer, self._allowed) if event.referrer else None,
-            title=cut_text(event.title, MAX_TITLE_CHARS),
+            title=cut_text(event.title, MAX_TITLE_CHARS) if event.title else None,
             duration_ms=_duration_ms(event),
             target=self._target(event),
             scroll_depth=None if event.scroll_depth is None else round(event.scroll_depth),
-            props=_props(event),
+            props=_props(event) if event.props else None,
             consent="granted" if event.consent == "granted" else None,
             consent_version=event.consent_version,
             country=place.country,
@@ -208,9 +207,7 @@ def _duration_ms(event: ClientEvent) -> int | None:
 
 
 def _props(event: ClientEvent) -> dict[str, Scalar] | None:
-    if not event.props:
-        return None
-    return {key: value for key, value in event.props.items() if value is not None} or None
+    return {key: value for key, value in (event.props or {}).items() if value is not None} or None
 
 
 def _text(value: object, field: str) -> str:

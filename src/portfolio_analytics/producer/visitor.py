@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
 
+import msgspec
 from publicsuffixlist import PublicSuffixList
 
 from portfolio_analytics.shared.identity import imported_visitor_id, known_visitor_id
@@ -24,7 +24,7 @@ CARRY_OVER_MS = 30 * 60_000
 SALT_BYTES = 16
 
 
-class Visitor(NamedTuple):
+class Visitor(msgspec.Struct, frozen=True, gc=False):
     """Signed 64-bit hashes of today and, soon after midnight, of yesterday; and the record's flag."""
 
     hash: int

@@ -8,7 +8,8 @@ by asking `passed`.
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections import deque
+from typing import Any, cast
 
 TICKS_A_SECOND = 4
 
@@ -67,4 +68,44 @@ class Deadlines:
             if task.cancel():
                 self._passed.add(task)
         self._passed = {task for task in self._passed if not task.done()}
+        self._timer = loop.call_later(1 / TICKS_A_SECOND, self._watch, loop)
+
+
+class Patience:
+    """Cancels futures that are not done `seconds` after they were given (a quarter of a second more at most).
+
+    Nothing has to be told when a future is done, so a wait costs one append to a list.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._generations = int(seconds * TICKS_A_SECOND) + 1
+        self._young: list[asyncio.Future[Any]] = []
+        self._older: deque[list[asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to watch; called within the loop."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(1 / TICKS_A_SECOND, self._watch, loop)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def watch(self, future: asyncio.Future[Any]) -> None:
+        """Cancel `future` when its time is over."""
+        self._young.append(future)
+
+    def waiting(self) -> int:
+        """How many futures are not done."""
+        return sum(not f.done() for some in (self._young, *self._older) for f in some)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._older.append([future for future in self._young if not future.done()])
+        self._young = []
+        if len(self._older) > self._generations:
+            for future in self._older.popleft():
+                future.cancel()
         self._timer = loop.call_later(1 / TICKS_A_SECOND, self._watch, loop)

@@ -91,14 +91,24 @@ class BodyReader:
         """A request's body of at most `limit` bytes. Raises BodyError or Disconnected."""
         length = headers.get("content-length")
         task = self._deadlines.begin(self._seconds)
+        held = 0
         try:
-            if length is not None and "transfer-encoding" not in headers:
-                return await self._read_sized(proto, int(length), limit)
-            if length is not None:
+            if length is None:
+                held = self._hold(limit)
+                return await self._read_pieces(proto, limit)
+            if "transfer-encoding" in headers:
                 raise BodyError(
                     400, "bad_request", "Content-Length and Transfer-Encoding exclude each other."
                 )
-            return await self._read_pieces(proto, limit)
+            size = int(length)
+            if size > limit:
+                await self._drop(proto, size)
+                raise _too_large(limit)
+            held = self._hold(size)
+            body = await proto()
+            if len(body) < size:
+                raise Disconnected("the body ended early")
+            return body
         except asyncio.CancelledError:
             if self._deadlines.passed(task):
                 message = f"The body did not arrive within {self._seconds:g} seconds."
@@ -107,47 +117,35 @@ class BodyReader:
         except ProtocolClosed:
             raise Disconnected("the client went away") from None
         finally:
+            self._held -= held
             self._deadlines.end(task)
 
-    async def _read_sized(self, proto: HttpProtocol, size: int, limit: int) -> bytes:
-        if size > limit:
-            if size <= DROP_BYTES:
-                async for _ in proto:
-                    pass
-            raise _too_large(limit)
-        self._hold(size)
-        try:
-            body = await proto()
-        finally:
-            self._held -= size
-        if len(body) < size:
-            raise Disconnected("the body ended early")
-        return body
+    async def _drop(self, proto: HttpProtocol, size: int) -> None:
+        if size <= DROP_BYTES:
+            async for _ in proto:
+                pass
 
     async def _read_pieces(self, proto: HttpProtocol, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        self._hold(limit)
-        try:
-            async for piece in proto:
-                size += len(piece)
-                if size <= limit:
-                    pieces.append(piece)
-                else:
-                    pieces.clear()
-                    if size > DROP_BYTES:
-                        break
-        finally:
-            self._held -= limit
+        async for piece in proto:
+            size += len(piece)
+            if size <= limit:
+                pieces.append(piece)
+            else:
+                pieces.clear()
+                if size > DROP_BYTES:
+                    break
         if size > limit:
             raise _too_large(limit)
         return b"".join(pieces)
 
-    def _hold(self, size: int) -> None:
+    def _hold(self, size: int) -> int:
         """Reserve memory for a body."""
         if self._held + size > BODIES_BYTES:
             raise BodyError(503, "busy", "Too many bodies are under way; try again.")
         self._held += size
+        return size
 
 
 def _too_large(limit: int) -> BodyError:

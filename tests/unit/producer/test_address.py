@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from portfolio_analytics.producer.address import Places, client_address, peer_address
+from portfolio_analytics.producer.address import NOWHERE, Places, client_address, peer_address
 
 TRUSTED = tuple(ipaddress.ip_network(n) for n in ("10.0.0.0/8", "127.0.0.1/32", "2001:db8::/32"))
 
@@ -59,4 +59,4 @@ def test_countries_come_without_a_file() -> None:
     assert places.of("8.8.8.8").country == "US"
     assert places.of("2a00:1450:4009:81f::200e").country is not None
     for address in ("127.0.0.1", "10.0.0.1", "", "no address", "::1"):
-        assert places.of(address) == (None, None, None)
+        assert places.of(address) == NOWHERE

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from portfolio_analytics.shared.deadlines import Deadlines
+from portfolio_analytics.shared.deadlines import Deadlines, Patience
 
 
 async def wait(deadlines: Deadlines, seconds: float, forever: asyncio.Event) -> str:
@@ -69,3 +69,23 @@ async def test_a_task_goes_on_after_its_deadline() -> None:
     async with asyncio.timeout(5):
         assert await asyncio.create_task(twice()) == ["passed", "passed"]
     deadlines.stop()
+
+
+async def test_patience_cancels_what_is_not_done_and_nothing_else() -> None:
+    patience = Patience(0.3)
+    patience.start()
+    loop = asyncio.get_running_loop()
+    never, soon, later = loop.create_future(), loop.create_future(), loop.create_future()
+    for future in (never, soon, later):
+        patience.watch(future)
+    assert patience.waiting() == 3
+    soon.set_result("soon")
+    loop.call_later(0.2, later.set_result, "later")
+    begun = loop.time()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await never
+    assert loop.time() - begun >= 0.3
+    assert (soon.result(), later.result()) == ("soon", "later")
+    assert patience.waiting() == 0
+    patience.stop()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolio_analytics.producer.identity import DAY_MS, identify, parse_time, uuid7
+from portfolio_analytics.producer.identity import DAY_MS, Identity, identify, parse_time, uuid7
 from portfolio_analytics.shared.errors import InvalidEvent
 from portfolio_analytics.shared.record import TIME_FROM_RECEIPT
 
@@ -84,7 +85,7 @@ def test_a_time_in_the_window_is_the_events(timestamp: str) -> None:
     assert (made.time, made.day, made.flags) == (time, time // DAY_MS, 0)
     assert made.id.int >> 80 == time
     given_id = identify(OTHER, timestamp, NOW, any_past=False)
-    assert given_id == (OTHER, time, time // DAY_MS, 0)
+    assert given_id == Identity(OTHER, time, time // DAY_MS, 0)
 
 
 def test_no_time_and_no_id_is_the_time_of_receipt() -> None:
@@ -101,9 +102,9 @@ def test_another_id_needs_a_time() -> None:
 
 def test_a_uuid7_carries_its_own_time_and_day() -> None:
     made = NOW - 3 * DAY_MS
-    assert identify(v7(made), None, NOW, any_past=False) == (v7(made), made, TODAY - 3, 0)
+    assert identify(v7(made), None, NOW, any_past=False) == Identity(v7(made), made, TODAY - 3, 0)
     both = identify(v7(made), "2026-01-15T10:30:00Z", NOW, any_past=False)
-    assert both == (v7(made), NOW, TODAY - 3, 0)
+    assert both == Identity(v7(made), NOW, TODAY - 3, 0)
 
 
 @pytest.mark.parametrize("made", [0, NOW - 7 * DAY_MS - 1, NOW + 600_001, 253_402_300_799_000, (1 << 48) - 1])
@@ -161,3 +162,18 @@ def test_an_imported_uuid7_carries_nearly_the_time_of_its_event() -> None:
     with pytest.raises(InvalidEvent) as caught:
         identify(v7(NOW), old, NOW, any_past=True)
     assert (caught.value.code, caught.value.field) == ("time_out_of_range", "event_id")
+
+
+def test_processes_that_were_forked_make_ids_of_their_own() -> None:
+    made = []
+    for _ in range(2):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writing, uuid7(NOW).bytes)
+            os._exit(0)
+        os.waitpid(child, 0)
+        made.append(os.read(reading, 16))
+        os.close(reading)
+        os.close(writing)
+    assert len({*made, uuid7(NOW).bytes}) == 3

@@ -13,7 +13,6 @@ import pytest
 
 from portfolio_analytics.producer.breaker import Breaker
 from portfolio_analytics.producer.publisher import Publisher
-from portfolio_analytics.shared.deadlines import Deadlines
 from portfolio_analytics.shared.errors import LogError, LogUncertain, RecordTooLarge
 from portfolio_analytics.shared.log.journal import JournalReader, JournalWriter
 
@@ -22,22 +21,21 @@ from portfolio_analytics.shared.log.journal import JournalReader, JournalWriter
 async def publisher(
     tmp_path: Path, *, spool: bool, patience: float = 0.3, busy_timeout: float = 5.0
 ) -> AsyncIterator[Publisher]:
-    deadlines = Deadlines()
-    deadlines.start()
     log = JournalWriter(tmp_path / "log", max_record_bytes=1000, busy_timeout=busy_timeout)
     aside = JournalWriter(tmp_path / "spool") if spool else None
     await log.open()
     if aside:
         await aside.open()
     breaker = Breaker(failures=2, pause=0.2)
+    to = Publisher(log, aside, patience=patience, breaker=breaker)
+    to.patience.start()
     try:
-        yield Publisher(log, aside, deadlines, patience=patience, breaker=breaker)
+        yield to
     finally:
         await log.close(5)
         if aside:
             await aside.close(5)
-        deadlines.stop()
-        assert len(deadlines) == 0
+        to.patience.stop()
 
 
 @contextmanager
