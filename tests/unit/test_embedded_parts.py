@@ -167,7 +167,11 @@ def test_a_process_of_another_user_is_left_alone(tmp_path: Path) -> None:
     program.symlink_to("/bin/sleep")
     process = subprocess.Popen([program, "60"])
     try:
-        assert find_processes(str(program), os.geteuid()) == {process.pid}
+        end = time.monotonic() + 10
+        # The program's name is to be seen a moment after it was started.
+        while find_processes(str(program), os.geteuid()) != {process.pid}:
+            assert time.monotonic() < end, "the process is not found"
+            time.sleep(0.01)
         assert find_processes(str(program), os.geteuid() + 1) == set()
         end_processes(str(program), os.geteuid(), process.pid, 5)
         assert process.wait() < 0
