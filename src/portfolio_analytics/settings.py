@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 KAFKA_SECURITY = ("PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT")
 SASL_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN")
+LOG_FORMATS = ("text", "json")
 CONSENT_MODES = ("cookieless", "required")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -67,6 +68,7 @@ class Settings:
     kafka_sasl_mechanism: str = "SCRAM-SHA-256"
     kafka_ca_file: Path | None = None
     kafka_group: str = "portfolio-analytics"
+    kafka_dead_letter_topic: str | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -90,6 +92,9 @@ class Settings:
     rate_limit_site: int = 50_000
     rate_limit_token: int = 500
     log_level: str = "INFO"
+    log_format: str = "text"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
 
     @classmethod
     def load(cls, environ: Mapping[str, str], *, host: str = "127.0.0.1", workers: int = 1) -> Settings:
@@ -113,6 +118,7 @@ class Settings:
             kafka_sasl_mechanism=source.choice("KAFKA_SASL_MECHANISM", SASL_MECHANISMS, "SCRAM-SHA-256"),
             kafka_ca_file=source.read("KAFKA_CA_FILE", _existing_file, None),
             kafka_group=source.read("KAFKA_GROUP", _topic, "portfolio-analytics"),
+            kafka_dead_letter_topic=source.read("KAFKA_DEAD_LETTER_TOPIC", _topic, None),
             host=source.text("HOST") or host,
             port=source.integer("PORT", 8080, 0, 65535),
             workers=source.integer("WORKERS", workers, 1, 256),
@@ -136,6 +142,9 @@ class Settings:
             rate_limit_site=source.integer("RATE_LIMIT_SITE", 50_000, 0, 10**9),
             rate_limit_token=source.integer("RATE_LIMIT_TOKEN", 500, 0, 10**9),
             log_level=source.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
+            log_format=source.choice("LOG_FORMAT", LOG_FORMATS, "text"),
+            metrics_host=source.text("METRICS_HOST") or "127.0.0.1",
+            metrics_port=source.optional_integer("METRICS_PORT", 1, 65535),
         )
         source.problems.extend(_contradictions(settings))
         if source.problems:
@@ -168,6 +177,8 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"KAFKA_SECURITY={settings.kafka_security} needs KAFKA_USER and KAFKA_PASSWORD")
     if bool(settings.kafka_user) != bool(settings.kafka_password):
         problems.append("KAFKA_USER and KAFKA_PASSWORD go together: set both or neither")
+    if settings.kafka_dead_letter_topic == settings.kafka_topic:
+        problems.append("KAFKA_DEAD_LETTER_TOPIC must be another topic than KAFKA_TOPIC")
     if settings.retention_days is not None and settings.retention_days < settings.log_retention_days:
         problems.append(
             "RETENTION_DAYS must not be less than LOG_RETENTION_DAYS: a replay would bring dropped rows back"

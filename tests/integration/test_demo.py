@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from portfolio_analytics.demo import run_demo
+from portfolio_analytics.demo.sender import run_demo
 from portfolio_analytics.storage.database import connect
 from tests.integration.service import ADMIN_TOKEN, RunningService, wait_for
 
@@ -42,7 +42,7 @@ def test_numbers_move(running: RunningService, tmp_path: Path) -> None:
         assert sent > 500
         wait_for(
             lambda: rows(running, "SELECT count(*) FROM events") == [(sent,)],
-            30.0,
+            90.0,
             lambda: f"{sent} events, not {rows(running, 'SELECT count(*) FROM events')}",
         )
         assert {kind for (kind,) in rows(running, "SELECT DISTINCT type FROM events")} >= {
@@ -72,20 +72,21 @@ def test_ctrl_c_ends_it(running: RunningService) -> None:
         try:
             wait_for(
                 lambda: rows(running, "SELECT count(*) > 100 FROM events") == [(True,)],
-                30.0,
+                90.0,
                 lambda: "the demo's events",
             )
             demo.send_signal(signal.SIGINT)
             said, _ = demo.communicate(timeout=20)
         finally:
             demo.kill()
+            demo.wait()
         assert demo.returncode == 0, said
         assert taken(said) > 100
         assert "Traceback" not in said
 
 
 def test_nothing_answers(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portfolio_analytics.demo.PATIENCE", 0.2)
+    monkeypatch.setattr("portfolio_analytics.demo.sender.PATIENCE", 0.2)
     with (tmp_path / "said").open("w") as file:
         console = Console(record=True, file=file, width=100)
         assert run_demo(f"http://127.0.0.1:{free_port}", None, "demo", 5.0, 1.0, console=console) == 1

@@ -179,7 +179,7 @@ def demo(
     token
         A token with import scope; without it ADMIN_TOKEN, or the one that `run` made.
     """
-    from portfolio_analytics.demo import run_demo
+    from portfolio_analytics.demo.sender import run_demo
 
     sys.exit(run_demo(url, _token(token), site, rate, seconds, days=days, console=console))
 

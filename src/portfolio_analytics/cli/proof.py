@@ -89,7 +89,7 @@ def replay(*, since: datetime | None = None, partition: int | None = None, offse
     offset
         Begin at this offset; needs a partition.
     """
-    from portfolio_analytics.replay import replay_log
+    from portfolio_analytics.app.replay import replay_log
 
     settings = load_settings()
     since_ms = None if since is None else int(since.replace(tzinfo=since.tzinfo or UTC).timestamp() * 1000)

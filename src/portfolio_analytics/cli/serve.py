@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from portfolio_analytics.cli.shell import app, console, database_address, load_settings
+from portfolio_analytics.cli.shell import (
+    COMMAND_LINE,
+    app,
+    console,
+    database,
+    database_address,
+    load_settings,
+)
 
 
 @app.command
@@ -14,9 +21,9 @@ def run() -> None:
 
     Example: portfolio-analytics run
     """
-    from portfolio_analytics.run import run as run_all
+    from portfolio_analytics.app.run import run as run_all
 
-    run_all(load_settings(), console)
+    run_all(load_settings(role="run"), console)
 
 
 @app.command
@@ -25,9 +32,10 @@ def producer() -> None:
 
     Example: KAFKA_BROKER=kafka:9092 DATABASE_URL=postgresql://... portfolio-analytics producer
     """
-    from portfolio_analytics.app import serve_http
+    from portfolio_analytics.app.server import serve_http
 
-    serve_http(load_settings(host="0.0.0.0", workers=os.cpu_count() or 1))  # noqa: S104 - for a container
+    settings = load_settings(host="0.0.0.0", workers=os.cpu_count() or 1, role="producer")  # noqa: S104 - for a container
+    serve_http(settings)
 
 
 @app.command
@@ -36,9 +44,9 @@ def consumer() -> None:
 
     Example: KAFKA_BROKER=kafka:9092 DATABASE_URL=postgresql://... portfolio-analytics consumer
     """
-    from portfolio_analytics.consume import consume
+    from portfolio_analytics.app.consume import consume
 
-    consume(load_settings())
+    consume(load_settings(role="consumer"))
 
 
 @app.command
@@ -63,7 +71,7 @@ def migrate(*, post: bool = False) -> None:
 
 
 @app.command
-def doctor(*, json: bool = False) -> None:
+def doctor(*, json: bool = False, acknowledge_gaps: bool = False) -> None:
     """Check settings, log, replication, database, clock and disk, and say what to do about each problem.
 
     Example: portfolio-analytics doctor
@@ -72,7 +80,15 @@ def doctor(*, json: bool = False) -> None:
     ----------
     json
         One JSON document instead of a table.
+    acknowledge_gaps
+        Take note of the gaps in the log that are told: health is without a warning again.
     """
+    if acknowledge_gaps:
+        from portfolio_analytics.storage import gaps, steps
+
+        with database() as connection:
+            noted = steps.run(connection, gaps.acknowledge(COMMAND_LINE))
+        console.print(f"{noted} gaps are acknowledged.")
     from portfolio_analytics.doctor import run_doctor
 
     sys.exit(run_doctor(os.environ, as_json=json, console=console))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from portfolio_analytics.settings import Settings
+from portfolio_analytics.shared import logs
 from portfolio_analytics.shared.errors import StorageUnavailable
 from portfolio_analytics.storage.database import connect
 
@@ -31,12 +31,10 @@ COMMAND_LINE = "command line"
 """Who did it, for the audit log."""
 
 
-def load_settings(*, host: str = "127.0.0.1", workers: int = 1) -> Settings:
+def load_settings(*, host: str = "127.0.0.1", workers: int = 1, role: str = "command") -> Settings:
     """The settings of the environment, and logging set up by them. Raises SettingsError."""
     settings = Settings.load(os.environ, host=host, workers=workers)
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    logs.configure(settings.log_level, settings.log_format, role)
     return settings
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from portfolio_analytics.consumer.enrich.agent import parse_agent
 from portfolio_analytics.consumer.enrich.origin import classify
-from portfolio_analytics.demo import VISITS_A_DAY, past_visits
-from portfolio_analytics.demo_visits import EVENTS_A_VISIT, Step, make_visit
+from portfolio_analytics.demo.sender import VISITS_A_DAY, past_visits
+from portfolio_analytics.demo.visits import EVENTS_A_VISIT, Step, make_visit
 
 
 def visits(count: int, *, known: bool = True) -> list[list[Step]]:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from portfolio_analytics.shared.http import ApiError
 
-WEB = Path(__file__).parent / "web"
+WEB = Path(__file__).parents[1] / "web"
 
 SCRIPTS = ("tracker.js", "vitals.js")
 SCRIPT_CACHE = "public, max-age=3600"

@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from portfolio_analytics.consume import consumer_connection, kafka_settings
+from portfolio_analytics.app.consume import consumer_connection
+from portfolio_analytics.app.log import kafka_settings
 from portfolio_analytics.consumer.batch import make_batch
 from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.settings import Settings, journal_path

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from portfolio_analytics.consume import migrate_patiently
+from portfolio_analytics.app.consume import migrate_patiently
+from portfolio_analytics.app.sheet import SHARED, sheet_path
+from portfolio_analytics.app.supervisor import Child, Supervisor, stop_on_signals
 from portfolio_analytics.settings import Secret, Settings
 from portfolio_analytics.shared.access import digest
 from portfolio_analytics.shared.errors import SettingsError
@@ -22,7 +24,6 @@ from portfolio_analytics.storage import sessions, steps
 from portfolio_analytics.storage.admin_token import load_or_create
 from portfolio_analytics.storage.database import connect
 from portfolio_analytics.storage.embedded import EmbeddedPostgres, make_data_dir
-from portfolio_analytics.supervisor import Child, Supervisor, stop_on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +48,16 @@ def run(settings: Settings, console: Console) -> None:
             "PORT": str(settings.port),
             "WORKERS": str(settings.workers),
         }
-        supervisor = Supervisor(
-            [Child("producer", ["producer"], environment), Child("consumer", ["consumer"], environment)]
-        )
-        stop_on_signals(supervisor)
-        threading.Thread(
-            target=_announce, args=(settings, url, token, console), name="announce", daemon=True
-        ).start()
-        supervisor.run()
+        with sheet_path() as sheet:
+            environment[SHARED] = str(sheet)
+            supervisor = Supervisor(
+                [Child("producer", ["producer"], environment), Child("consumer", ["consumer"], environment)]
+            )
+            stop_on_signals(supervisor)
+            threading.Thread(
+                target=_announce, args=(settings, url, token, console), name="announce", daemon=True
+            ).start()
+            supervisor.run()
     console.print("Stopped; everything that was answered is kept.")
 
 

@@ -137,10 +137,10 @@ def make_visit(dice: random.Random, *, known: bool) -> Iterator[Step]:
     page: str | None = _pick(dice, _ENTRIES)
     now, path_query = 0.0, query
     while page is not None:
-        here = same | {"page": page + path_query, "title": _TITLES[page]}
+        here = same | {"page": page + path_query}
         if now == 0.0 and referrer:
             here["referrer"] = referrer
-        yield Step(now, here | {"event_type": "page_view"})
+        yield Step(now, here | {"event_type": "page_view", "title": _TITLES[page]})
         reading = min(dice.lognormvariate(3.0, 0.8), 600.0)
         if dice.random() < 0.35:
             yield Step(now + reading / 2, here | {"event_type": "click", "target": _pick(dice, _CLICKS)})

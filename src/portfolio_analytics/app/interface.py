@@ -63,13 +63,26 @@ class Running(msgspec.Struct):
     status: str
 
 
+class Consumers(msgspec.Struct):
+    """What the consumers together do. `lag` counts records, `age_seconds` since any of them moved on."""
+
+    state: Literal["running", "behind", "waiting", "absent"]
+    lag: Count
+    age_seconds: float | None
+
+
 class Healthy(msgspec.Struct, omit_defaults=True):
-    """Whether the database and the event log are there; `error` says what is not."""
+    """Whether the database and the event log are there; `error` says what is not.
+
+    `consumer` is told while both are; `warnings` are sentences about what somebody should look at.
+    """
 
     status: Literal["healthy", "unhealthy"]
     database: Literal["connected", "disconnected"]
     log: Literal["connected", "disconnected"]
     error: str | None = None
+    consumer: Consumers | None = None
+    warnings: list[str] = []
     spool: SpoolFigures | None = None
 
 
@@ -219,7 +232,8 @@ STATISTICS = (
         "statistics",
         {200: QueryAnswer},
         body=dict[str, Any],
-        description="The query language of the Plausible Stats API v2.",
+        description="The query language of the Plausible Stats API v2. Its dimension `event:props` gives the "
+        "names of the properties that occur.",
     ),
     Operation(
         "GET",

@@ -10,11 +10,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from portfolio_analytics.app.progress import Progress
+from portfolio_analytics.app.watch import Watch
 from portfolio_analytics.producer.health import Health
 from portfolio_analytics.producer.outlet import Outlet
 from portfolio_analytics.shared.context import Context
 from portfolio_analytics.shared.http import answer
 from portfolio_analytics.shared.log.spool import SpoolFigures
+from portfolio_analytics.shared.metrics import Gauges
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -23,7 +26,7 @@ class Status:
     """GET / , /api/health, /api/health/live, /api/health/ready and /metrics.
 
     `may_store`: whether intake knows all that it needs. `is_local`: the service is bound to loopback, where
-    /metrics needs no token. `metrics` makes their text, given the figures of the spool.
+    /metrics needs no token. `metrics` makes their text, given the figures of the spool and further gauges.
     """
 
     def __init__(
@@ -31,13 +34,15 @@ class Status:
         context: Context,
         health: Health,
         outlet: Outlet,
+        watch: Watch,
         may_store: Callable[[], bool],
-        metrics: Callable[[SpoolFigures | None], bytes],
+        metrics: Callable[[SpoolFigures | None, Gauges], bytes],
         is_local: bool,
     ) -> None:
         self._context = context
         self._health = health
         self._outlet = outlet
+        self._watch = watch
         self._may_store = may_store
         self._metrics = metrics
         self._is_local = is_local
@@ -62,7 +67,7 @@ class Status:
         return answer(content, headers=headers)
 
     async def health(self, _request: Request) -> Response:
-        """Whether the database and the log are there."""
+        """Whether the database and the log are there, and how far the consumers are."""
         found = await self._health.check()
         problems = [problem for problem in found if problem is not None]
         content: dict[str, object] = {
@@ -72,6 +77,9 @@ class Status:
         }
         if problems:
             content["error"] = "; ".join(problems)
+        watched = None if problems else await self._watch.found()
+        if watched is not None:
+            content |= _consumers(watched[0])
         spooled = await self._outlet.figures()
         if spooled is not None:
             content["spool"] = dataclasses.asdict(spooled)
@@ -91,7 +99,20 @@ class Status:
         """What a Prometheus server reads."""
         if not self._is_local or "x-forwarded-for" in request.headers:
             await self._context.access.require(request, "read")
-        return Response(self._metrics(await self._outlet.figures()), media_type=METRICS_TYPE)
+        watched = await self._watch.found()
+        gauges = {} if watched is None else watched[1]
+        return Response(self._metrics(await self._outlet.figures(), gauges), media_type=METRICS_TYPE)
+
+
+def _consumers(progress: Progress) -> dict[str, object]:
+    """What health says of the consumers; warnings where somebody should look."""
+    age = None if progress.age is None else round(progress.age, 1)
+    content: dict[str, object] = {
+        "consumer": {"state": progress.state, "lag": sum(progress.lag.values()), "age_seconds": age}
+    }
+    if progress.warnings:
+        content["warnings"] = progress.warnings
+    return content
 
 
 def _uncached(content: Mapping[str, object], status: int) -> Response:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 import random
+import signal
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -16,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.status import Status
 
-from portfolio_analytics.demo_visits import EVENTS_A_VISIT, Step, daily_rhythm, make_visit
+from portfolio_analytics.demo.visits import EVENTS_A_VISIT, Step, daily_rhythm, make_visit
 from portfolio_analytics.importers.service import (
     MAX_EVENTS,
     Service,
@@ -73,9 +75,10 @@ def run_demo(
             "Without a token all visitors come from this machine: no countries, no past days.", soft_wrap=True
         )
     try:
-        if days and token is not None:
-            demo.fill_past(days)
-        demo.go_live(rate, duration)
+        with _interruptible(demo):
+            if days and token is not None:
+                demo.fill_past(days)
+            demo.go_live(rate, duration)
     except KeyboardInterrupt:
         pass
     except ServiceError as error:
@@ -85,6 +88,21 @@ def run_demo(
         service.close()
         console.print(demo.summary(), highlight=False, soft_wrap=True)
     return 0
+
+
+@contextmanager
+def _interruptible(demo: _Demo) -> Iterator[None]:
+    """Ctrl-C ends the demo at once; where Python drops the exception (in a finalizer), within a tick."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        demo.ends = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Demo:
@@ -100,6 +118,7 @@ class _Demo:
         self._console = console
         self._answers: Counter[str] = Counter()
         self._visits = 0
+        self.ends = False
 
     def summary(self) -> str:
         """What was sent and what became of it."""
@@ -114,6 +133,8 @@ class _Demo:
             task = bar.add_task("", total=days)
             now = datetime.now(UTC)
             for ago in range(days, 0, -1):
+                if self.ends:
+                    return
                 batch: list[bytes] = []
                 for moment in past_visits(self._dice, now - timedelta(days=ago)):
                     for step in self._new_visit():
@@ -137,7 +158,7 @@ class _Demo:
         end = None if duration is None else start + duration
         next_visit = start - WARM_UP
         with Status("", console=self._console) as status:
-            while end is None or time.monotonic() < end:
+            while not self.ends and (end is None or time.monotonic() < end):
                 now = time.monotonic()
                 while next_visit <= now:
                     for step in self._new_visit():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 logger = logging.getLogger(__name__)
@@ -131,3 +133,22 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
+
+
+def end_well(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
+    """End streams when the server is asked to stop, and stop when the parent process is gone.
+
+    The server has handlers for the signals in the loop, which go on being called: the loop hears of
+    a signal by a file descriptor of its own.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: drain())
+        signal.siginterrupt(number, False)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def end() -> None:
+            loop.remove_reader(parent.sentinel)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        loop.add_reader(parent.sentinel, end)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from portfolio_analytics.front import routes
+from portfolio_analytics.app.front import routes
 from portfolio_analytics.shared.http import ApiError, answer_error
 
 SCRIPT = b"console.log('tracker')" * 100
