@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain
@@ -341,11 +341,46 @@ async def test_a_group_shares_the_partitions_and_takes_over(kafka: KafkaCluster)
             await until(lambda: all(len(reader.owned) == 3 for reader in readers[1:]), "a take-over", 30)
             await load.grow(300)
             await load.end()
-            await until(all_read(positions, load), "everything acknowledged to be read")
+            await until(all_read(positions, load), "everything acknowledged to be read", 60.0, readers)
     assert {place: record.value for place, record in positions.records.items()} == {
         (readers[1].topics[-1], *appended): value for value, appended in load.acknowledged.items()
     }
     assert positions.gaps == []
+
+
+async def test_offsets_that_did_not_come_are_asked_for_again(kafka: KafkaCluster) -> None:
+    """Whatever the client passes over; an offset that is no record's does not hold reading up."""
+    settings = settings_for(kafka, partitions=1)
+    reader = KafkaReader(settings, group=f"group-{settings.topic}")
+    reader.on_assigned = lambda _, partitions: dict.fromkeys(partitions, 0)
+    reader.open()
+    async with writing(settings) as writer:
+        for n in range(5):
+            await writer.append(b"key", b"%d" % n)
+        producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": settings.topic})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        producer.produce(settings.topic, b"5", b"key")
+        producer.commit_transaction(30)
+        await until(lambda: reader.watermarks(0).high == 7, "the transaction's end, which is an offset too")
+        await writer.append(b"key", b"6")
+    try:
+        read: list[LogRecord] = []
+        end = time.monotonic() + 60
+        passed_over = False
+        while len(read) < 7:
+            assert time.monotonic() < end, read
+            records = reader.poll(2, 0.5)
+            read += records
+            if len(read) == 2 and not passed_over:
+                passed_over = True
+                # Behind the reader's back, as a client would that lost some.
+                reader._opened().seek(TopicPartition(settings.topic, 0, 4))
+    finally:
+        reader.close()
+    assert [(record.offset, record.value) for record in read] == [
+        (offset, b"%d" % n) for n, offset in enumerate((0, 1, 2, 3, 4, 5, 7))
+    ]
 
 
 async def test_a_topic_that_exists_is_left_as_it_is(kafka: KafkaCluster) -> None:
@@ -411,3 +446,27 @@ async def test_records_deleted_while_they_are_waited_for_are_a_gap(kafka: KafkaC
     reader.close()
     assert [record.offset for record in again] == [8, 9]
     assert gaps == [(0, 3, 8)]
+
+
+@pytest.mark.soak
+def test_whoever_joins_while_the_only_broker_hangs_reads_soon_after(kafka: KafkaCluster) -> None:
+    """A broker that hung is fenced for a moment, and tells clients that there are no brokers at all."""
+    readers = []
+    try:
+        for _ in range(24):
+            settings = settings_for(kafka)
+            readers.append(Consuming(settings, Positions(), f"group-{settings.topic}"))
+            readers[-1].start()
+            time.sleep(0.05)
+        kafka.pause(1)
+        try:
+            time.sleep(10.0)
+        finally:
+            kafka.resume(1)
+        end = time.monotonic() + 60
+        while not all(reader.owned for reader in readers):
+            assert time.monotonic() < end, f"joined while the broker hung and does not read: {readers}"
+            time.sleep(0.1)
+    finally:
+        for reader in readers:
+            reader.stop()

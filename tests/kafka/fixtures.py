@@ -14,6 +14,8 @@ import pytest
 from tests.kafka.cluster import KafkaCluster
 from tests.kafka.distribution import KafkaMissing
 
+NO_KAFKA = "no Apache Kafka for the tests"
+
 _missing: list[str] = []
 
 
@@ -30,16 +32,15 @@ def start_or_skip(cluster: KafkaCluster) -> None:
 
 def _skip_or_fail(reason: str) -> None:
     if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(f"no Apache Kafka for the tests: {reason}", pytrace=False)
-    pytest.skip(f"no Apache Kafka for the tests: {reason}")
+        pytest.fail(f"{NO_KAFKA}: {reason}", pytrace=False)
+    pytest.skip(f"{NO_KAFKA}: {reason}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One loud line when tests were left out."""
-    if _missing:
-        terminalreporter.write_line(
-            f"TESTS WITH APACHE KAFKA WERE SKIPPED: {_missing[0]}", red=True, bold=True
-        )
+    """One loud line when tests were left out, in whichever process."""
+    reasons = {str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ())}
+    for reason in sorted(reason for reason in reasons if NO_KAFKA in reason):
+        terminalreporter.write_line(f"TESTS WERE LEFT OUT: {reason}", red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

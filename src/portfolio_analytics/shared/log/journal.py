@@ -16,8 +16,14 @@ from pathlib import Path
 
 from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain, RecordTooLarge
 from portfolio_analytics.shared.log.file_lock import FileLock
-from portfolio_analytics.shared.log.journal_file import MAX_RECORD_BYTES, PARTITION, JournalFile
-from portfolio_analytics.shared.log.protocol import Appended, LogRecord, Positions, Watermarks
+from portfolio_analytics.shared.log.journal_file import PARTITION, JournalFile
+from portfolio_analytics.shared.log.protocol import (
+    MAX_RECORD_BYTES,
+    Appended,
+    LogRecord,
+    Positions,
+    Watermarks,
+)
 
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.006

@@ -9,73 +9,54 @@ and event loops are the business of the classes on top (`journal`, `spool`).
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import sqlite3
 import time
-import uuid
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from portfolio_analytics.shared.errors import LogError, LogFull, LogUnavailable, LogUncertain, RecordTooLarge
-from portfolio_analytics.shared.log.journal_salvage import salvage, salvage_meta
+from portfolio_analytics.shared.log.journal_repair import (
+    marker,
+    put_in_place,
+    repair,
+    repaired,
+    sync_directory,
+)
+from portfolio_analytics.shared.log.journal_tables import (
+    COLUMNS,
+    PAGE_BYTES,
+    UPSERT,
+    insert,
+    next_offset,
+    prepare,
+    read_meta,
+    record_crc,
+    roll_back,
+    set_up,
+)
 from portfolio_analytics.shared.log.protocol import LogRecord, Watermarks
 
 T = TypeVar("T")
 
-LOGGER = logging.getLogger("portfolio_analytics.journal")
-
 PARTITION = 0
-FORMAT = "1"
-PAGE_BYTES = 4096
-MAX_RECORD_BYTES = 1_000_000
-SMALLEST_ROW_BYTES = 16
 KEPT_FREE_PAGES = 64
 LOW_DISK_BYTES = 16 << 20
 """With less than this free, a disk counts as full: SQLite needs room to merge its WAL."""
 
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE IF NOT EXISTS records (
-        record_offset INTEGER PRIMARY KEY, timestamp_ms INTEGER NOT NULL, crc INTEGER NOT NULL,
-        record_key BLOB NOT NULL, value BLOB NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS aside (
-        record_offset INTEGER, timestamp_ms INTEGER, crc INTEGER, record_key BLOB, value BLOB,
-        reason TEXT)""",
-)
-_INSERT = "INSERT INTO records (record_offset, timestamp_ms, crc, record_key, value) VALUES "
-_SELECT = (
-    "SELECT record_offset, timestamp_ms, crc, record_key, value FROM records"
-    " WHERE record_offset >= ? ORDER BY record_offset LIMIT ?"
-)
-_SET_ASIDE = (
-    "INSERT INTO aside SELECT record_offset, timestamp_ms, crc, record_key, value, ? FROM records"
-    " WHERE record_offset = ?"
-)
-_SELECT_ONE = (
-    "SELECT record_offset, timestamp_ms, crc, record_key, value FROM records WHERE record_offset = ?"
-)
-_NUMBERS = ("floor", "low", "consumed")
-_UPSERT = (
-    "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
-
+_SELECT = f"SELECT {COLUMNS} FROM records WHERE record_offset >= ? ORDER BY record_offset LIMIT ?"
+_SET_ASIDE = f"INSERT INTO aside SELECT {COLUMNS}, ? FROM records WHERE record_offset = ?"
+_SELECT_ONE = f"SELECT {COLUMNS} FROM records WHERE record_offset = ?"
 # A statement gives up the interpreter lock once, and getting it back from a busy event loop can take
 # milliseconds: rows go in few statements of many rows, in sizes that SQLite has compiled already.
 _ROWS_A_STATEMENT = (256, 64, 16, 4, 1)
-_INSERTS = {rows: _INSERT + ", ".join(["(?, ?, ?, ?, ?)"] * rows) for rows in _ROWS_A_STATEMENT}
+_INSERTS = {rows: insert(rows) for rows in _ROWS_A_STATEMENT}
 
 
 class JournalDamaged(LogUnavailable):
     """A part of the file cannot be read; the next start of the program repairs it."""
-
-
-def record_crc(offset: int, timestamp_ms: int, key: bytes, value: bytes) -> int:
-    """The CRC-32 of a row, over all that it holds."""
-    return zlib.crc32(value, zlib.crc32(key, (offset ^ timestamp_ms) & 0xFFFFFFFF))
 
 
 class JournalFile:
@@ -119,14 +100,7 @@ class JournalFile:
 
     def _create_file(self) -> None:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._sync_directory()
-
-    def _sync_directory(self) -> None:
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self.path.parent)
 
     def _wait_for_presence(self) -> None:
         """Whoever is alone in the file may be making or repairing it: wait until that is over."""
@@ -140,11 +114,11 @@ class JournalFile:
 
     def _connect_or_repair(self) -> None:
         """Only for who is alone in the file: another process would go on with the one that is replaced."""
-        if self._repaired.exists():
-            self._put_in_place()
+        if repaired(self.path).exists():
+            put_in_place(self.path)
         try:
             self._connect()
-            if not self._marker.exists():
+            if not marker(self.path).exists():
                 self._examine()
                 return
         except JournalDamaged:
@@ -152,7 +126,7 @@ class JournalFile:
         if self._db is not None:
             self._db.close()
             self._db = None
-        self._repair()
+        repair(self.path)
         self._connect()
 
     def _examine(self) -> None:
@@ -163,105 +137,23 @@ class JournalFile:
             db.execute("BEGIN IMMEDIATE")
             try:
                 db.execute(_SELECT, (0, 1)).fetchall()
-                db.execute(_INSERTS[1], (self._next_offset(db), 0, 0, b"", b""))
+                db.execute(_INSERTS[1], (next_offset(db), 0, 0, b"", b""))
             finally:
-                _roll_back(db)
+                roll_back(db)
 
         self._patiently(examine)
-
-    def _repair(self) -> None:
-        """Move every record that can still be read into a new file; the old one is kept beside it."""
-        meta = salvage_meta(self.path, PAGE_BYTES)
-        numbers = {name: max(map(_integer, values)) for name, values in meta.items() if name in _NUMBERS}
-        topics = meta.get("topic_id", set())
-        fresh = Path(f"{self.path}.repairing")
-        for leftover in (fresh, Path(f"{fresh}-wal"), Path(f"{fresh}-shm")):
-            leftover.unlink(missing_ok=True)
-        db = sqlite3.connect(fresh, isolation_level=None)
-        try:
-            _set_up(db)
-            self._prepare(db, topics.pop() if len(topics) == 1 else None)
-            db.execute("BEGIN")
-            low = numbers.get("low", 0)
-            rows = (row for row in salvage(self.path, PAGE_BYTES, record_crc) if row[0] >= low)
-            db.executemany(_INSERTS[1].replace("INSERT", "INSERT OR IGNORE", 1), rows)
-            # How many records were lost at the end is not known; their offsets must not be used again.
-            lost_at_most = self.path.stat().st_size // SMALLEST_ROW_BYTES
-            db.execute(
-                _UPSERT, ("floor", str(max(self._next_offset(db), numbers.get("floor", 0)) + lost_at_most))
-            )
-            for name in ("low", "consumed"):
-                if name in numbers:
-                    db.execute(_UPSERT, (name, str(numbers[name])))
-            kept = db.execute("SELECT count(*) FROM records").fetchone()[0]
-            db.execute("COMMIT")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        finally:
-            db.close()
-        # From here on the repaired file counts: whoever opens next puts it in place if we do not.
-        os.rename(fresh, self._repaired)
-        self._sync_directory()
-        LOGGER.error("The journal %s was damaged: %d records were kept", self.path, kept)
-        self._put_in_place()
-
-    def _put_in_place(self) -> None:
-        """Replace the damaged file, which is kept, by the repaired one; its WAL must not outlive it."""
-        aside = f"{self.path}.damaged-{time.time_ns()}"
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.link(f"{self.path}{suffix}", f"{aside}{suffix}")
-        for suffix in ("-wal", "-shm"):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-        os.rename(self._repaired, self.path)
-        self._sync_directory()
-        self._marker.unlink(missing_ok=True)
-        LOGGER.error("The damaged journal is kept as %s", aside)
-
-    @property
-    def _repaired(self) -> Path:
-        return Path(f"{self.path}.repaired")
-
-    @property
-    def _marker(self) -> Path:
-        """There when damage was met while the file was in use."""
-        return Path(f"{self.path}.repair-me")
 
     def _connect(self) -> None:
         def connect() -> None:
             db = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
             self._db = db
-            _set_up(db)
+            set_up(db)
             if self._max_bytes is not None:
                 db.execute(f"PRAGMA max_page_count = {max(16, self._max_bytes // PAGE_BYTES)}")
-            self.topic_id = self._prepare(db)
+            self.topic_id = prepare(db, self.path)
 
         self._patiently(connect)
         self._inode = os.stat(self.path).st_ino
-
-    def _prepare(self, db: sqlite3.Connection, topic_id: str | None = None) -> str:
-        """Make the tables where they are missing, with `topic_id` or a new one; the topic id."""
-        found = db.execute(
-            "SELECT count(*) FROM sqlite_schema WHERE name IN ('meta', 'records', 'aside')"
-        ).fetchone()[0]
-        if found < len(_SCHEMA):
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                for statement in _SCHEMA:
-                    db.execute(statement)
-                db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
-                db.execute(
-                    "INSERT OR IGNORE INTO meta VALUES ('topic_id', ?)", (topic_id or uuid.uuid4().hex,)
-                )
-                db.execute("COMMIT")
-            except sqlite3.Error:
-                _roll_back(db)
-                raise
-        version = _meta(db, "format")
-        if version != FORMAT:
-            raise LogUnavailable(
-                f"the journal {self.path} has format {version}; this program writes format {FORMAT}"
-            )
-        return _meta(db, "topic_id") or ""
 
     def close(self) -> None:
         """Let go of the file. May be called twice."""
@@ -282,7 +174,7 @@ class JournalFile:
         """
 
         def write(db: sqlite3.Connection) -> int:
-            first = self._next_offset(db)
+            first = next_offset(db)
             now = time.time_ns() // 1_000_000
             done, total = 0, len(records)
             for rows in _ROWS_A_STATEMENT:
@@ -315,8 +207,8 @@ class JournalFile:
             if not rows or keep_from <= rows[0][0]:
                 return 0
             # The floor outlives the rows: offsets are never used again.
-            db.execute(_UPSERT, ("floor", str(self._next_offset(db))))
-            db.execute(_UPSERT, ("low", str(keep_from)))
+            db.execute(UPSERT, ("floor", str(next_offset(db))))
+            db.execute(UPSERT, ("low", str(keep_from)))
             return db.execute("DELETE FROM records WHERE record_offset < ?", (keep_from,)).rowcount
 
         deleted = self._transaction(write)
@@ -340,7 +232,7 @@ class JournalFile:
         """Move a record out of the way, for a person to look at: no reader sees it any more."""
 
         def write(db: sqlite3.Connection) -> None:
-            db.execute(_UPSERT, ("floor", str(self._next_offset(db))))
+            db.execute(UPSERT, ("floor", str(next_offset(db))))
             db.execute(_SET_ASIDE, (reason, offset))
             db.execute("DELETE FROM records WHERE record_offset = ?", (offset,))
 
@@ -353,7 +245,7 @@ class JournalFile:
 
     def set_consumed(self, offset: int) -> None:
         """Write down how far the consumer is: for people and for trimming, never read back as a position."""
-        self._transaction(lambda db: db.execute(_UPSERT, ("consumed", str(offset))) and None)
+        self._transaction(lambda db: db.execute(UPSERT, ("consumed", str(offset))) and None)
 
     def probe(self, size: int = 0) -> None:
         """Find out with a real commit whether `size` bytes would be taken. Raises what `append` would."""
@@ -362,9 +254,7 @@ class JournalFile:
             raise LogFull(f"the disk of the journal {self.path} is full")
         if self._max_bytes is not None and self.used_bytes() + 4 * PAGE_BYTES + size > self._max_bytes:
             raise LogFull(f"the journal {self.path} has reached its limit of {self._max_bytes} bytes")
-        self._transaction(
-            lambda db: db.execute(_UPSERT, ("probed", f"{time.time_ns()}{'.' * size}")) and None
-        )
+        self._transaction(lambda db: db.execute(UPSERT, ("probed", f"{time.time_ns()}{'.' * size}")) and None)
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run() -> T:
@@ -375,7 +265,7 @@ class JournalFile:
                 db.execute("COMMIT")
                 return result
             except BaseException:
-                _roll_back(db)
+                roll_back(db)
                 raise
 
         self._same_file()
@@ -440,7 +330,7 @@ class JournalFile:
         def read() -> Watermarks:
             db = self._connection()
             first = db.execute("SELECT min(record_offset) FROM records").fetchone()[0]
-            high = self._next_offset(db)
+            high = next_offset(db)
             return Watermarks(high if first is None else first, high)
 
         return self._patiently(read)
@@ -460,11 +350,11 @@ class JournalFile:
 
     def low(self) -> int:
         """Everything below this offset was trimmed; what is missing from it on was lost."""
-        return int(self._patiently(lambda: _meta(self._connection(), "low")) or 0)
+        return int(self._patiently(lambda: read_meta(self._connection(), "low")) or 0)
 
     def consumed(self) -> int | None:
         """What `set_consumed` wrote last."""
-        value = self._patiently(lambda: _meta(self._connection(), "consumed"))
+        value = self._patiently(lambda: read_meta(self._connection(), "consumed"))
         return None if value is None else int(value)
 
     def version(self) -> int:
@@ -484,12 +374,6 @@ class JournalFile:
 
     # --- the connection
 
-    @staticmethod
-    def _next_offset(db: sqlite3.Connection) -> int:
-        last = db.execute("SELECT max(record_offset) FROM records").fetchone()[0]
-        floor = int(_meta(db, "floor") or 0)
-        return floor if last is None else max(floor, int(last) + 1)
-
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             raise LogUnavailable(f"the journal {self.path} is not open")
@@ -508,7 +392,7 @@ class JournalFile:
         failure = _log_error(self.path, error, code)
         if isinstance(failure, JournalDamaged):
             with suppress(OSError):
-                self._marker.touch()
+                marker(self.path).touch()
         return failure
 
     def _patiently(self, work: Callable[[], T]) -> T:
@@ -526,20 +410,6 @@ class JournalFile:
             pause = min(pause * 1.5, 0.005)
 
 
-def _set_up(db: sqlite3.Connection) -> None:
-    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA fullfsync = ON")
-    db.execute("PRAGMA checkpoint_fullfsync = ON")
-    db.execute(f"PRAGMA journal_size_limit = {64 << 20}")
-
-
-def _integer(text: str) -> int:
-    return int(text) if text.isdigit() else 0
-
-
 def _record(offset: int, timestamp_ms: int, crc: int, key: bytes, value: bytes) -> LogRecord:
     try:
         intact = record_crc(offset, timestamp_ms, key, value) == crc
@@ -548,17 +418,6 @@ def _record(offset: int, timestamp_ms: int, crc: int, key: bytes, value: bytes) 
     if intact:
         return LogRecord(PARTITION, offset, timestamp_ms, key, value)
     return LogRecord(PARTITION, offset, timestamp_ms if isinstance(timestamp_ms, int) else 0, None, None)
-
-
-def _meta(db: sqlite3.Connection, name: str) -> str | None:
-    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return None if row is None else str(row[0])
-
-
-def _roll_back(db: sqlite3.Connection) -> None:
-    if db.in_transaction:
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
 
 
 def _flock(descriptor: int, operation: int) -> bool:

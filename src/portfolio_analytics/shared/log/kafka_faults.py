@@ -90,7 +90,8 @@ class KafkaFaults:
             return f"the TLS connection to Kafka fails: {examine_certificate(self._settings)}"
         if text := self.reported(kafka_codes.RESOLVE):
             return f"the name of a Kafka broker cannot be resolved: {brokers}"
-        if self._tls_unknown:
+        # What a broker that ends in the middle of a handshake looks like as well.
+        if self._tls_unknown and is_listening(brokers):
             return f"Kafka does not speak TLS at {brokers}"
         if (
             self.reported(kafka_codes.TRANSPORT)
@@ -102,6 +103,16 @@ class KafkaFaults:
         if cause is None or cause.code() in kafka_codes.UNANSWERED:
             return f"Kafka does not answer at {brokers}"
         return f"Kafka cannot be used: {cause.str()}"
+
+
+def is_listening(brokers: str, timeout: float = 2.0) -> bool:
+    """Whether the first of the brokers (host:port, comma list) takes connections."""
+    host, _, port = brokers.split(",", maxsplit=1)[0].strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=timeout).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def examine_certificate(settings: KafkaSettings, timeout: float = 2.0) -> str:

@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from portfolio_analytics.shared.errors import LogUnavailable
 from portfolio_analytics.shared.log import kafka_codes
 from portfolio_analytics.shared.log.kafka_faults import KafkaFaults
-from portfolio_analytics.shared.log.kafka_settings import GROUP, KafkaSettings, consumer_settings
+from portfolio_analytics.shared.log.kafka_settings import GROUP, LOGGER, KafkaSettings, consumer_settings
 from portfolio_analytics.shared.log.kafka_topic import KafkaTopic
 from portfolio_analytics.shared.log.protocol import LogRecord, Positions, Watermarks
 
@@ -65,6 +65,7 @@ class KafkaReader:
         self._given: list[int] | None = None  # assigned by the group, not yet claimed
         self._rebalanced = False
         self._stale: set[int] = set()  # owned, and Kafka no longer holds the offset that is to come next
+        self._missed: dict[int, int] = {}  # partition -> an offset that did not come and was asked for again
         self._doubtful = False
         self._checked = 0.0
 
@@ -87,20 +88,19 @@ class KafkaReader:
             raise
         self._consumer, self._topic = consumer, topic
         self._checked = time.monotonic()
-        consumer.subscribe(
-            [self._settings.topic],
-            on_assign=self._take_note,
-            on_revoke=self._give_back,
-            on_lost=self._give_back,
-        )
+        self._join(consumer)
 
     def poll(self, max_records: int, timeout: float) -> list[LogRecord]:
         """Up to `max_records` records, waiting at most `timeout` seconds for the first one. See LogReader.
 
         After LogUnavailable reading goes on by itself, with the same position, once Kafka is back.
         """
-        consumer = self._opened()
-        end = time.monotonic() + timeout
+        try:
+            return self._poll(self._opened(), max_records, time.monotonic() + timeout)
+        except KafkaException as error:
+            raise LogUnavailable(self._faults.sentence(error)) from None
+
+    def _poll(self, consumer: Consumer, max_records: int, end: float) -> list[LogRecord]:
         while True:
             doubt = self._mend(consumer)
             # In slices: a rebalance does not end librdkafka's wait, and nothing is assigned until it does.
@@ -157,6 +157,14 @@ class KafkaReader:
 
     # --- assignment
 
+    def _join(self, consumer: Consumer) -> None:
+        consumer.subscribe(
+            [self._settings.topic],
+            on_assign=self._take_note,
+            on_revoke=self._give_back,
+            on_lost=self._give_back,
+        )
+
     def _take_note(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._rebalanced = True
         self._given = [partition.partition for partition in partitions]
@@ -171,6 +179,7 @@ class KafkaReader:
         owned = sorted(self._next)
         self._next = {}
         self._stale.clear()
+        self._missed.clear()
         if owned:
             self.on_revoked(owned)
 
@@ -208,6 +217,7 @@ class KafkaReader:
         """The records among `messages`; errors are only noted, since raising would lose the records."""
         records = []
         expected = self._next
+        skipped: set[int] = set()  # of these all that follows is dropped, and read again
         for message in messages:
             error = message.error()
             partition, offset = message.partition(), message.offset()
@@ -217,13 +227,30 @@ class KafkaReader:
             if partition is None or offset is None or partition not in expected:
                 continue
             wanted = expected[partition]
-            if wanted is not None and offset < wanted:
-                continue  # fetched before a seek
+            if wanted is not None and offset != wanted:
+                if offset < wanted or partition in skipped:
+                    continue  # fetched before a seek
+                if self._is_missed(partition, wanted, offset):
+                    skipped.add(partition)
+                    continue
             records.append(
                 LogRecord(partition, offset, message.timestamp()[1], message.key(), message.value())
             )
             expected[partition] = offset + 1
+        for partition in skipped:
+            self.seek(partition, self._missed[partition])
         return records
+
+    def _is_missed(self, partition: int, wanted: int, offset: int) -> bool:
+        """Whether `wanted`, in whose place `offset` came, is to be asked for again.
+
+        An offset may be none of a record (the end of a transaction): it does not come a second time either.
+        """
+        if self._missed.get(partition) == wanted:
+            return False
+        LOGGER.warning("Partition %d: offset %d came before %d; reading again.", partition, offset, wanted)
+        self._missed[partition] = wanted
+        return True
 
     def _take_error(self, error: KafkaError, partition: int | None) -> None:
         self._doubtful = True
@@ -266,14 +293,23 @@ class KafkaReader:
         self._forget()
 
     def _check_topic(self) -> None:
-        """When the topic was deleted and made again, claim its partitions anew, under its new id."""
+        """When the topic was deleted and made again, claim its partitions anew, under its new id.
+
+        Who owns none joins again: a group that met while there was no topic gave nobody anything, and
+        librdkafka, which saw the topic before and after, has no reason to meet again.
+        """
         topic_id = self._identify()
         if topic_id != self.topic_id:
             owned = sorted(self._next)
             self._forget()
             self.topic_id = topic_id
-            self._given = owned
-            self._claim()
+            if owned:
+                self._given = owned
+                self._claim()
+            elif self._given is None:
+                consumer = self._opened()
+                consumer.unsubscribe()
+                self._join(consumer)
 
     def _resume(self, partition: int) -> None:
         """The stored offset is not held any more: go on from the earliest one that is."""

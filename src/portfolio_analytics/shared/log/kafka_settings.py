@@ -9,11 +9,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaError
+from portfolio_analytics.shared.log.protocol import MAX_RECORD_BYTES
 
-from portfolio_analytics.shared.log.journal_file import MAX_RECORD_BYTES
+if TYPE_CHECKING:  # librdkafka is a few megabytes that a small server need not load
+    from confluent_kafka import KafkaError
 
 GROUP = "portfolio-analytics"
 LOGGER = logging.getLogger("portfolio_analytics.kafka")
@@ -51,6 +52,9 @@ def client_settings(
         "reconnect.backoff.max.ms": 1000,
         "socket.connection.setup.timeout.ms": 5000,
         "socket.timeout.ms": 10_000,
+        # A broker that hung may answer that it knows of no brokers: the client then lets go of all of them,
+        # and would wait five minutes before it asks the configured ones again.
+        "metadata.recovery.rebootstrap.trigger.ms": 15_000,
         "socket.nagle.disable": True,
         "socket.keepalive.enable": True,
         "logger": LOGGER,
@@ -127,7 +131,9 @@ def consumer_settings(
         "fetch.wait.max.ms": 250,
         "fetch.error.backoff.ms": 100,
         "fetch.queue.backoff.ms": 20,
-        "queued.max.messages.kbytes": 32 << 10,
+        # What lies ready while a batch is stored; by its own measure the client would keep 100,000 a partition.
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": 8 << 10,
         "topic.metadata.refresh.interval.ms": int(refresh_seconds * 1000),
         "metadata.max.age.ms": max(3, int(refresh_seconds * 3)) * 1000,
     }

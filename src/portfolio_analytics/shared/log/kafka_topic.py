@@ -156,6 +156,9 @@ class KafkaTopic:
         except KafkaException as error:
             if error.args[0].code() in kafka_codes.MAY_NOT:
                 return {}
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                # Made a moment ago, and this broker has not heard of it.
+                raise TopicMissing(f"Kafka has no topic {self._settings.topic}") from None
             raise
         return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 

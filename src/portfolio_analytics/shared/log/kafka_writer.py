@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain, RecordTooLarge
 from portfolio_analytics.shared.log import kafka_codes
 from portfolio_analytics.shared.log.kafka_faults import KafkaFaults, delivery_error
-from portfolio_analytics.shared.log.kafka_settings import KafkaSettings, producer_settings
+from portfolio_analytics.shared.log.kafka_settings import LOGGER, KafkaSettings, producer_settings
 from portfolio_analytics.shared.log.kafka_topic import KafkaTopic, TopicFacts
 from portfolio_analytics.shared.log.protocol import Appended
 
@@ -27,6 +27,7 @@ HEALTH_SECONDS = 1.0
 FAILURE_SECONDS = 5.0
 ANSWER_SECONDS = 1.5
 OPEN_SECONDS = 3.0
+RENEW_SECONDS = 10.0
 
 Result = Appended | BaseException
 
@@ -61,6 +62,9 @@ class KafkaWriter:
         self._settings = settings
         self._topic_name = settings.topic
         self._faults = KafkaFaults(settings)
+        self._delivery_timeout = delivery_timeout
+        self._renew_seconds = max(RENEW_SECONDS, 3 * delivery_timeout)
+        self._failing_since: float | None = None
         self._config = producer_settings(
             settings,
             self._faults.note,
@@ -148,13 +152,13 @@ class KafkaWriter:
         if self._timer is not None:
             self._timer.cancel()
         producer, self._producer = self._producer, None
-        await self._discard(producer)
+        await self._discard(producer, 0.0)
 
     # --- producing
 
     def _settle(self, future: asyncio.Future[Appended], error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self._failure = None
+            self._note_success()
             if not future.done():
                 future.set_result(_appended(message))
         else:
@@ -164,15 +168,21 @@ class KafkaWriter:
 
     def _settle_in(self, batch: _Batch, place: int, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self._failure = None
+            self._note_success()
             batch.settle(place, _appended(message))
         else:
             batch.settle(place, self._note_failure(error))
 
+    def _note_success(self) -> None:
+        self._failure = self._failing_since = None
+
     def _note_failure(self, error: KafkaError) -> LogError:
         failure = delivery_error(error)
         if not isinstance(failure, RecordTooLarge):
-            self._failure = (time.monotonic(), str(failure))
+            now = time.monotonic()
+            self._failure = (now, str(failure))
+            if self._failing_since is None:
+                self._failing_since = now
         return failure
 
     def _produce(
@@ -204,22 +214,36 @@ class KafkaWriter:
         if producer is None or self._loop is None:
             return
         producer.poll(0)
-        if self._faults.fatal:
+        if self._faults.fatal or self._is_stuck():
             self._renew()
         self._busy = len(producer) > 0
         self._timer = self._loop.call_later(BUSY_PAUSE if self._busy else IDLE_PAUSE, self._poll)
 
+    def _is_stuck(self) -> bool:
+        """Whether nothing but failures came for long. Kafka may be away, but a client that saw its topic
+        deleted or a broker hang may also not find back by itself.
+        """
+        return (
+            self._failing_since is not None and time.monotonic() - self._failing_since > self._renew_seconds
+        )
+
     def _renew(self) -> None:
-        """An idempotent producer that lost its place for good is of no more use; records end as uncertain."""
+        """Go on with a new client; what the old one has is left to it until its delivery timeout."""
+        LOGGER.warning("The Kafka client is renewed: %s", self._failure[1] if self._failure else "it failed")
         old = self._producer
         self._faults.fatal = False
+        self._failing_since = None
         self._producer = Producer(self._config)
         if old is not None and self._loop is not None:
-            task = self._loop.create_task(self._discard(old))
+            task = self._loop.create_task(self._discard(old, self._delivery_timeout))
             self._discarding.add(task)
             task.add_done_callback(self._discarding.discard)
 
-    async def _discard(self, producer: Producer) -> None:
+    async def _discard(self, producer: Producer, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while len(producer) and time.monotonic() < end:
+            producer.poll(0)
+            await asyncio.sleep(BUSY_PAUSE)
         with suppress(KafkaException):
             producer.purge(in_queue=True, in_flight=True, blocking=False)
         for _ in range(20):

@@ -59,6 +59,10 @@ class LogWriter(Protocol):
         """Wait up to `timeout` seconds for what was appended, then let go."""
 
 
+MAX_RECORD_BYTES = 1_000_000
+"""What every log takes as one record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watermarks:
     """The first offset still held and the one after the last, of one partition."""

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from portfolio_analytics.shared.log.journal import JournalReader
-from portfolio_analytics.shared.log.journal_file import PAGE_BYTES, JournalDamaged, JournalFile
+from portfolio_analytics.shared.log.journal_file import JournalDamaged, JournalFile
+from portfolio_analytics.shared.log.journal_tables import PAGE_BYTES
 from portfolio_analytics.shared.log.protocol import LogRecord
 
 COUNT = 400
