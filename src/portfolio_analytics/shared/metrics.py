@@ -1,7 +1,8 @@
 """Every metric, declared once, and the sheet on which several processes count.
 
 Workers are processes, and a scrape reaches any one of them. So each worker counts in its own row of one
-mapped file, with plain additions, and whoever is scraped sums the rows.
+mapped file, with plain additions, and whoever is scraped sums the rows. What is not counted but stands in the
+database, the log or the spool is read there when somebody asks: the gauges of READ.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,6 +82,65 @@ APPEND_SECONDS = Declaration(
     "How long the log (or the spool) took to acknowledge.",
     bounds=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
+
+BATCHES = Declaration(
+    "portfolio_analytics_consumer_batches", "counter", "Batches of records that the consumer has committed."
+)
+CONSUMED = Declaration(
+    "portfolio_analytics_consumed",
+    "counter",
+    "Events that the consumer has committed, by what became of them.",
+    "outcome",
+    ("counted", "duplicate", "rejected"),
+)
+REJECTIONS = (
+    "empty",
+    "undecodable",
+    "out_of_range",
+    "unstorable",
+    "expired",
+    "erased",
+    "site_deleted",
+    "site_reset",
+    "spam",
+    "other",
+)
+REJECTED = Declaration(
+    "portfolio_analytics_rejected",
+    "counter",
+    "Records that were not counted: the first four are kept as bad rows, the rest is policy.",
+    "reason",
+    REJECTIONS,
+)
+FENCED = Declaration(
+    "portfolio_analytics_consumer_fenced",
+    "counter",
+    "Batches that were dropped since another consumer had taken their partition over; it counts them.",
+)
+COMMIT_SECONDS = Declaration(
+    "portfolio_analytics_commit_seconds",
+    "histogram",
+    "How long a batch took from its first statement to its commit.",
+    bounds=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
+)
+VISIBLE_SECONDS = Declaration(
+    "portfolio_analytics_visible_seconds",
+    "histogram",
+    "From an event's acceptance to the commit that makes it visible.",
+    bounds=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0, 3600.0),
+)
+WAITING = Declaration(
+    "portfolio_analytics_consumer_waiting",
+    "gauge",
+    "Consumers that wait for the log or the database; nothing is lost meanwhile.",
+)
+
+INTAKE = (EVENTS, IGNORED_EVENTS, REFUSED, IN_FLIGHT, BREAKER_OPEN, APPEND_SECONDS)
+"""What a worker of the intake counts."""
+
+CONSUMER = (BATCHES, CONSUMED, REJECTED, FENCED, COMMIT_SECONDS, VISIBLE_SECONDS, WAITING)
+"""What a consumer counts."""
+
 SPOOL_BYTES = Declaration("portfolio_analytics_spool_bytes", "gauge", "What the spool takes on disk.")
 SPOOL_RECORDS = Declaration(
     "portfolio_analytics_spool_records", "gauge", "Records in the spool that are not in the log yet."
@@ -90,12 +151,66 @@ SPOOL_AGE = Declaration(
 SPOOL_DRAINED = Declaration(
     "portfolio_analytics_spool_drained_per_second", "gauge", "Records from the spool to the log a second."
 )
+STATES = ("running", "behind", "waiting", "absent")
+CONSUMER_STATE = Declaration(
+    "portfolio_analytics_consumer_state",
+    "gauge",
+    "1 for what the consumers together do: running; behind, with records older than 10 s that are not "
+    "counted; waiting, where nothing of these moves; absent, where no consumer is connected.",
+    "state",
+    STATES,
+)
+CONSUMER_LAG = Declaration(
+    "portfolio_analytics_consumer_lag",
+    "gauge",
+    "Records of a partition of the log that are not counted yet.",
+    "partition",
+    (),
+)
+LAST_COMMIT_AGE = Declaration(
+    "portfolio_analytics_last_commit_age_seconds", "gauge", "Since any consumer moved a position."
+)
+BAD_ROWS = Declaration(
+    "portfolio_analytics_bad_rows", "gauge", "Records that could not be stored and were not tried again."
+)
+GAPS = Declaration(
+    "portfolio_analytics_gaps",
+    "gauge",
+    "Gaps that nobody has acknowledged: records that were gone from the log before they were counted.",
+)
+LEDGER = Declaration(
+    "portfolio_analytics_ledger",
+    "gauge",
+    "Records of the last hour, without its last two minutes, that keep the ledger from balancing: "
+    "in_flight, accepted and not yet counted; unattested, counted and not attested by who accepted them.",
+    "part",
+    ("in_flight", "unattested"),
+)
 
-DECLARATIONS = (EVENTS, IGNORED_EVENTS, REFUSED, IN_FLIGHT, BREAKER_OPEN, APPEND_SECONDS)
-"""What workers count; the spool's figures are read from the spool itself."""
+READ = (
+    SPOOL_BYTES,
+    SPOOL_RECORDS,
+    SPOOL_AGE,
+    SPOOL_DRAINED,
+    CONSUMER_STATE,
+    CONSUMER_LAG,
+    LAST_COMMIT_AGE,
+    BAD_ROWS,
+    GAPS,
+    LEDGER,
+)
+"""What is read where it stands. All but the spool's are the same from every process that is asked."""
+
+DECLARATIONS = (*INTAKE, *CONSUMER)
+"""What has cells in a row."""
+
+Gauges = Mapping[Declaration, float | Mapping[str, float]]
+"""Values of READ; of one with a label, the value by the label's."""
 
 ROW_BYTES = 4096  # a page, since a row is mapped on its own
-_PID = 0  # the first cell of a row says whose it is
+_PID = 0  # the first cell of a row says whose it is, the second what is counted in it
+_GROUP = 1
+_GROUPS = (INTAKE, CONSUMER)
 
 
 def _slots(declaration: Declaration) -> int:
@@ -105,7 +220,7 @@ def _slots(declaration: Declaration) -> int:
 
 def _layout() -> dict[str, int]:
     cells: dict[str, int] = {}
-    next_cell = 1
+    next_cell = 2
     for declaration in DECLARATIONS:
         cells[declaration.name] = next_cell
         next_cell += _slots(declaration)
@@ -113,6 +228,7 @@ def _layout() -> dict[str, int]:
 
 
 CELLS = _layout()
+_END = CELLS[DECLARATIONS[-1].name] + _slots(DECLARATIONS[-1])
 
 
 def cell(declaration: Declaration, value: str = "") -> int:
@@ -120,10 +236,20 @@ def cell(declaration: Declaration, value: str = "") -> int:
     return CELLS[declaration.name] + declaration.values.index(value)
 
 
-class Sheet:
-    """A process's own row of the file at `path`, and everyone's sums. Made on the first use of the file."""
+def observe(row: memoryview[int], declaration: Declaration, seconds: float, n: int = 1) -> None:
+    """Count `n` times `seconds` in the histogram `declaration` of `row`."""
+    first = CELLS[declaration.name]
+    row[first + bisect_left(declaration.bounds, seconds)] += n
+    row[first + len(declaration.bounds) + 1] += int(seconds * n * 1e6)
 
-    def __init__(self, path: Path) -> None:
+
+class Sheet:
+    """A process's own row of the file at `path`, and everyone's sums. Made on the first use of the file.
+
+    `group` is what the process counts, INTAKE or CONSUMER.
+    """
+
+    def __init__(self, path: Path, group: tuple[Declaration, ...] = INTAKE) -> None:
         self._path = path
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -137,18 +263,23 @@ class Sheet:
             os.close(descriptor)
         self.row = memoryview(self._map).cast("q")
         self.row[_PID] = os.getpid()
+        self.row[_GROUP] = 1 << _GROUPS.index(group)
 
     def totals(self) -> list[int]:
-        """The sums of all rows, cell by cell; gauges of processes that have ended count nothing."""
+        """The sums of all rows, cell by cell; gauges of processes that have ended count nothing.
+
+        Cell 1 has a bit for each group that was counted in.
+        """
         totals = [0] * (ROW_BYTES // 8)
         gauges = {cell(d, v) for d in DECLARATIONS if d.kind == "gauge" for v in d.values}
         content = self._path.read_bytes()
         for start in range(0, len(content), ROW_BYTES):
             row = struct.unpack_from(f"{ROW_BYTES // 8}q", content, start)
             alive = _alive(row[_PID])
-            for place, n in enumerate(row):
-                if n and (alive or place not in gauges):
-                    totals[place] += n
+            totals[_GROUP] |= row[_GROUP]
+            for place in range(_GROUP + 1, _END):
+                if row[place] and (alive or place not in gauges):
+                    totals[place] += row[place]
         return totals
 
     def close(self) -> None:
@@ -160,7 +291,7 @@ class Sheet:
         self._map.close()
 
 
-def exposition(sheet: Sheet, gauges: dict[Declaration, float]) -> bytes:
+def exposition(sheet: Sheet, gauges: Gauges) -> bytes:
     """The text that a Prometheus server reads: the sheet's sums, and `gauges` that were read elsewhere."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(sheet.totals(), gauges))
@@ -168,15 +299,21 @@ def exposition(sheet: Sheet, gauges: dict[Declaration, float]) -> bytes:
 
 
 class _Snapshot(Collector):
-    def __init__(self, totals: list[int], gauges: dict[Declaration, float]) -> None:
+    def __init__(self, totals: list[int], gauges: Gauges) -> None:
         self._totals = totals
         self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
-        for declaration in DECLARATIONS:
-            yield _family(declaration, self._totals)
+        for place, group in enumerate(_GROUPS):
+            if self._totals[_GROUP] & 1 << place:
+                for declaration in group:
+                    yield _family(declaration, self._totals)
         for declaration, value in self._gauges.items():
-            yield GaugeMetricFamily(declaration.name, declaration.meaning, value=value)
+            labels = [declaration.label] if declaration.label else []
+            family = GaugeMetricFamily(declaration.name, declaration.meaning, labels=labels)
+            for name, number in value.items() if isinstance(value, Mapping) else [("", value)]:
+                family.add_metric([name] if labels else [], number)
+            yield family
 
 
 def _family(declaration: Declaration, totals: list[int]) -> Metric:

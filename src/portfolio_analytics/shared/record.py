@@ -21,9 +21,13 @@ Scalar = str | int | float | bool
 TIME_FROM_RECEIPT = 1  # flag: the client's time was absent or out of the window
 VISITOR_KNOWN = 2  # flag: the visitor is a persistent id, sent with consent
 IMPORTED = 4  # flag: sent with an import token; no lower bound on its time
+SPOOLED = 8  # flag: written to a spool; the bits above it number it there, modulo SPOOL_NUMBERS
+
+SPOOL_NUMBERS = 1 << 11  # what is left of a 15-bit number
+_SPOOL_NUMBER_SHIFT = 4
 
 
-class Target(msgspec.Struct, omit_defaults=True):
+class Target(msgspec.Struct, omit_defaults=True, gc=False):
     """The element that was clicked, or the place that was navigated to."""
 
     tag: str | None = None
@@ -33,7 +37,7 @@ class Target(msgspec.Struct, omit_defaults=True):
     href: str | None = None
 
 
-class EventRecord(msgspec.Struct, omit_defaults=True, tag_field="kind", tag="event", kw_only=True):
+class EventRecord(msgspec.Struct, omit_defaults=True, tag_field="kind", tag="event", kw_only=True, gc=False):
     """One accepted event. Times are Unix milliseconds."""
 
     id: uuid.UUID
@@ -63,6 +67,7 @@ class EventRecord(msgspec.Struct, omit_defaults=True, tag_field="kind", tag="eve
     country: str | None = None
     region: str | None = None
     city: str | None = None
+    trace: str | None = None  # the request's W3C traceparent, where it is sampled
 
 
 class AttestRecord(msgspec.Struct, omit_defaults=True, tag_field="kind", tag="attest", kw_only=True):
@@ -96,6 +101,30 @@ Record = EventRecord | AttestRecord
 encode_record = msgspec.json.Encoder().encode
 decode_record = msgspec.json.Decoder(Record).decode
 decode_legacy = msgspec.json.Decoder(LegacyEvent).decode
+
+
+def mark_spooled(value: bytes, number: int) -> bytes:
+    """An event's record as it goes into a spool, as the `number`th of its worker; other records as they are.
+
+    What comes from a spool may stand in the log twice: Kafka may have had it before it was spooled, or take
+    it again after an answer that was lost. The mark lets the consumer tell that from a client's second try.
+    """
+    record = decode_record(value)
+    if not isinstance(record, EventRecord):
+        return value
+    record.flags |= SPOOLED | number % SPOOL_NUMBERS << _SPOOL_NUMBER_SHIFT
+    return encode_record(record)
+
+
+def is_copy(at: int, flags: int, other_at: int, other_flags: int) -> bool:
+    """Whether two records of one event id stand for one acknowledgement, rather than for two.
+
+    They have the moment of acceptance in common, and one is from a spool; where both are, also the number.
+    """
+    if at != other_at or not (flags | other_flags) & SPOOLED:
+        return False
+    spooled_both = flags & other_flags & SPOOLED
+    return not spooled_both or flags >> _SPOOL_NUMBER_SHIFT == other_flags >> _SPOOL_NUMBER_SHIFT
 
 
 def log_key(site: str, session: str | None, visitor: int, visitor_before: int | None = None) -> bytes:

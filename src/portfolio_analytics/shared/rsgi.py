@@ -12,6 +12,7 @@ from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 from portfolio_analytics.shared.deadlines import Deadlines
 from portfolio_analytics.shared.errors import AnalyticsError
 from portfolio_analytics.shared.http import error_body
+from portfolio_analytics.shared.logs import request_id
 
 HeaderList = list[tuple[str, str]]
 
@@ -163,7 +164,7 @@ class AsgiBridge:
 
     `seen` tells the client's address and the scheme of a request, which trusted proxies may know better;
     `extra_headers(path, origin)` are added to every answer; `body_limit` is in bytes. `drain` makes streams
-    end, so that a worker can stop.
+    end, so that a worker can stop; `answering` is how many requests are under way.
     """
 
     def __init__(
@@ -181,6 +182,7 @@ class AsgiBridge:
         self._extra_headers = extra_headers
         self._body_limit = body_limit
         self._draining = asyncio.Event()
+        self.answering = 0
 
     def drain(self) -> None:
         """Tell every stream that its client is gone."""
@@ -190,6 +192,7 @@ class AsgiBridge:
         """Answer one request."""
         headers = scope.headers
         exchange = _Exchange(proto, self._draining, self._extra_headers(scope.path, headers.get("origin")))
+        self.answering += 1
         try:
             if "content-length" in headers or "transfer-encoding" in headers:
                 exchange.body = await self._bodies.read(headers, proto, self._body_limit)
@@ -201,9 +204,11 @@ class AsgiBridge:
         except (Disconnected, ProtocolClosed):
             pass
         except Exception:
-            logger.exception("an answer failed: %s %s", scope.method, scope.path)
+            ids = {"request_id": request_id(scope.headers.get("x-request-id"))}
+            logger.exception("an answer failed: %s %s", scope.method, scope.path, extra=ids)
             exchange.fail(500, "internal", "The server made a mistake; its log says more.")
         finally:
+            self.answering -= 1
             exchange.end()
 
 
