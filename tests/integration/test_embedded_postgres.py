@@ -28,6 +28,7 @@ from portfolio_analytics.storage.embedded import (
     running_dsn,
 )
 from portfolio_analytics.storage.embedded.place import Account
+from tests.databases import folder_for_a_server
 
 SOURCES = Path(__file__).parents[2] / "src"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
@@ -86,7 +87,7 @@ Launch = Callable[..., Launcher]
 @pytest.fixture
 def base() -> Iterator[Path]:
     """A folder that every user may enter, cleared afterwards with whatever was started or kept for it."""
-    folder = Path(tempfile.mkdtemp(prefix="pa-test-", dir="/tmp")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="pa-test-", dir=folder_for_a_server())).resolve()
     folder.chmod(0o755)
     yield folder
     homes = {Path(location.read_text().strip()) for location in folder.rglob("postgresql.location")}
@@ -109,7 +110,7 @@ def data_dir(base: Path) -> Path:
 @pytest.fixture(scope="module")
 def prototype() -> Iterator[Path]:
     """A directory in which the server has been once."""
-    folder = Path(tempfile.mkdtemp(prefix="pa-test-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pa-test-", dir=folder_for_a_server()))
     folder.chmod(0o755)
     with EmbeddedPostgres(folder / "data"):
         pass
@@ -168,14 +169,27 @@ def environment(packages: Path | None = None) -> dict[str, str]:
 
 def processes_in(cluster: Path) -> set[int]:
     """The processes whose working directory is `cluster`, as all processes of a server have it."""
-    found = set()
+    return set(owners_in(cluster))
+
+
+def owners_in(cluster: Path) -> dict[int, int]:
+    """The user of each of these processes, by process; any may end while it is looked at."""
+    found = {}
     for entry in os.scandir("/proc"):
         try:
             if entry.name.isdecimal() and os.path.samefile(f"/proc/{entry.name}/cwd", cluster):
-                found.add(int(entry.name))
+                found[int(entry.name)] = entry.stat().st_uid
         except OSError:
             continue
     return found
+
+
+def arguments_of(pid: int) -> bytes:
+    """How a process was called; nothing when it has ended, as a backend may at any moment."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def send(pids: set[int], number: signal.Signals) -> None:
@@ -300,7 +314,7 @@ def test_nobody_comes_in_without_the_password(used_dir: Path) -> None:
         for parameters in ({"password": ""}, {"password": "guess"}, {"user": "postgres"}):
             with pytest.raises(psycopg.OperationalError):
                 psycopg.connect(psycopg.conninfo.make_conninfo(server.dsn, **parameters)).close()
-        arguments = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes_in(server.directory)]
+        arguments = [arguments_of(pid) for pid in processes_in(server.directory)]
         assert not any(str(password).encode() in argument for argument in arguments)
     assert str(password) not in (used_dir / "postgresql.log").read_text()
 
@@ -604,7 +618,7 @@ def test_the_same_as_an_ordinary_user(base: Path, nobody: Account, launch: Launc
 @as_root
 def test_root_runs_the_server_as_an_ordinary_user(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as server:
-        owners = {os.stat(f"/proc/{pid}").st_uid for pid in processes_in(server.directory)}
+        owners = set(owners_in(server.directory).values())
         assert server.directory == data_dir / "postgresql"
     assert owners == {server.directory.stat().st_uid}
     assert 0 not in owners

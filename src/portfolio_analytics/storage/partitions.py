@@ -29,8 +29,8 @@ def ensure_days(connection: psycopg.Connection, days: Iterable[datetime.date]) -
                 continue
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-                row = connection.execute("SELECT to_regclass(%s)", [name]).fetchone()
-                if row and row[0]:
+                # Not to_regclass: it may remember from before the lock that there was none.
+                if day in partition_days(connection, table):
                     continue
                 _attach(connection, table, name, day)
 
@@ -69,9 +69,9 @@ def drop_days(connection: psycopg.Connection, before: datetime.date) -> list[dat
 
 def _attach(connection: psycopg.Connection, table: str, name: str, day: datetime.date) -> None:
     connection.execute(
-        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)").format(
-            sql.Identifier(name), sql.Identifier(table)
-        )
+        sql.SQL(
+            "CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED)"
+        ).format(sql.Identifier(name), sql.Identifier(table))
     )
     connection.execute(
         sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(

@@ -41,6 +41,8 @@ EMPTY: tuple[LiteralString, ...] = (
     "DELETE FROM origins WHERE site_id = %(site_id)s",
     "DELETE FROM clients WHERE site_id = %(site_id)s",
     "DELETE FROM rollups WHERE site_id = %(site_id)s",
+    "DELETE FROM rollup_months WHERE site_id = %(site_id)s",
+    "DELETE FROM closed_months WHERE site_id = %(site_id)s",
     "DELETE FROM event_totals WHERE site_id = %(site_id)s",
     "DELETE FROM bad_rows WHERE site = ANY(%(names)s)",
 )

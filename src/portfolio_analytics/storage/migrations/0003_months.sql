@@ -115,5 +115,16 @@ CREATE TRIGGER rollups_updated AFTER UPDATE ON rollups
 CREATE TRIGGER rollups_deleted AFTER DELETE ON rollups
     REFERENCING OLD TABLE AS was_there FOR EACH STATEMENT EXECUTE FUNCTION sum_rollups_deleted();
 
+-- The rollups that are there already; the triggers above hold off whoever would add to them meanwhile.
+INSERT INTO rollup_months (
+    site_id, month, dimension, slot, value, visitors, known_visitors, visits, bounces, pageviews, events,
+    duration_ms, engaged_ms, scroll_sum, scroll_visits
+)
+SELECT r.site_id, date_trunc('month', r.day::timestamp)::date, r.dimension, r.slot, r.value,
+    sum(r.visitors), sum(r.known_visitors), sum(r.visits), sum(r.bounces), sum(r.pageviews), sum(r.events),
+    sum(r.duration_ms), sum(r.engaged_ms), sum(r.scroll_sum), sum(r.scroll_visits)
+FROM rollups r
+GROUP BY 1, 2, 3, 4, 5;
+
 -- The few visits of more than a day: where to look for those that are active in a period and began long before.
 CREATE INDEX visitors_long ON visitors (site_id, long_since) WHERE long_since IS NOT NULL;

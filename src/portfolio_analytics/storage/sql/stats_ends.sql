@@ -3,7 +3,9 @@
 SELECT
     (SELECT min(v.start_time) FROM visits v
      WHERE v.site_id = %(site_id)s AND v.day BETWEEN %(oldest_day)s AND %(first_day)s
-         AND v.start_time < %(start)s AND v.end_time >= %(start)s),
+         AND v.start_time < %(start)s AND v.end_time >= %(start)s
+         AND date_bin('1 hour', v.end_time, 'epoch') >= date_bin('1 hour', %(start)s, 'epoch')),
     (SELECT max(v.end_time) FROM visits v
      WHERE v.site_id = %(site_id)s AND v.day BETWEEN %(oldest_day)s AND %(last_day)s
-         AND v.start_time < %(end)s AND v.end_time >= %(end)s)
+         AND v.start_time < %(end)s AND v.end_time >= %(end)s
+         AND date_bin('1 hour', v.end_time, 'epoch') >= date_bin('1 hour', %(end)s, 'epoch'))

@@ -2,4 +2,6 @@
 SELECT count(DISTINCT e.visitor)
 FROM events e
 WHERE e.site_id = %(site_id)s AND e.time >= %(since)s AND e.time <= %(now)s
+    AND date_bin('1 minute', e.time, 'epoch')
+        BETWEEN date_bin('1 minute', %(since)s, 'epoch') AND date_bin('1 minute', %(now)s, 'epoch')
     AND e.day BETWEEN %(first_day)s AND %(last_day)s

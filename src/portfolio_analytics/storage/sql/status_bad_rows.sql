@@ -1,0 +1,2 @@
+-- Bad rows that wait for someone.
+SELECT count(*) FROM bad_rows WHERE retried_at IS NULL
