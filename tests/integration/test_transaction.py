@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 
 import psycopg
 import pytest
@@ -18,7 +21,7 @@ from portfolio_analytics.consumer.transaction import Outcome, Store
 from portfolio_analytics.consumer.verify import verify
 from portfolio_analytics.shared.errors import Fenced
 from portfolio_analytics.shared.log.protocol import LogRecord
-from portfolio_analytics.shared.record import AttestRecord, EventRecord, encode_record
+from portfolio_analytics.shared.record import AttestRecord, EventRecord, encode_record, mark_spooled
 from portfolio_analytics.storage.database import connect
 from tests.oracle import assert_exactly_once
 from tests.records import DAY_MS, NOON, event, in_log
@@ -78,6 +81,48 @@ def test_the_same_id_on_two_sites_or_days_is_two_events(consumer: Consumer) -> N
         in_log([event(id=found), event(id=found, site="b.example"), event(id=found, time=NOON - DAY_MS)])
     )
     assert totals(consumer.connection) == {"page_view": 3}
+
+
+def test_who_repeats_events_is_counted_right_from_the_first_repetition_on(
+    consumer: Consumer, database: str
+) -> None:
+    """Duplicates are met by the insertion first, and looked for before it from then on."""
+    sent = [event(visitor=number) for number in range(5)]
+    consumer.take(in_log(sent))
+    for number in range(3):
+        sent += (more := [event(visitor=number), event(visitor=10 + number)])
+        outcome = consumer.take(in_log([sent[0], *more, sent[4]], first=5 + 4 * number))
+        assert (len(outcome.counted), outcome.duplicate) == (2, 2)
+    assert totals(consumer.connection) == {"page_view": len(sent)}
+    assert_exactly_once(database, [found.id for found in sent])
+
+
+def test_an_event_that_two_owners_insert_at_once_is_counted_once(database: str) -> None:
+    """The second waits for the first, and takes the event for a duplicate when that has committed."""
+    first, second = Consumer(database, [0]), Consumer(database, [1])
+    found, another = event(visitor=1), event(visitor=2)
+    # Of another visitor, whose lock does not keep the two apart.
+    again = event(id=found.id, time=found.time, visitor=3)
+    outcomes: list[Outcome] = []
+    late = threading.Thread(
+        target=lambda: outcomes.append(second.take(in_log([again, another], partition=1)))
+    )
+
+    def overtake() -> None:
+        late.start()
+        with connect(database) as eye:
+            deadline = time.monotonic() + 30
+            while not eye.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+                assert time.monotonic() < deadline, "the second owner waits for nothing"
+                time.sleep(0.01)
+
+    batch = make_batch(in_log([found]), TOPIC)
+    first.store.commit(batch, first.held, NOON, overtake)
+    late.join()
+    assert [(len(outcome.counted), outcome.duplicate) for outcome in outcomes] == [(1, 1)]
+    assert_exactly_once(database, [found.id, another.id])
+    first.connection.close()
+    second.connection.close()
 
 
 def test_of_two_owners_one_commits_and_the_other_is_fenced(consumer: Consumer, database: str) -> None:
@@ -166,6 +211,37 @@ def test_attestations_count_once(consumer: Consumer) -> None:
     consumer.take(records[2:])
     rows = consumer.connection.execute("SELECT kind, reason, n FROM ledger ORDER BY 1").fetchall()
     assert rows == [("accepted", "", 7), ("refused", "x", 2)]
+
+
+def test_the_ledger_counts_acknowledgements_by_their_records(consumer: Consumer) -> None:
+    """Of one event id: two tries of a client, one of which the log took before it was spooled, and which was
+    sent twice from there; and a third try, spooled within the same millisecond. Three were attested.
+    """
+    first = event(worker="w")
+    again = event(id=first.id, time=first.time, at=first.at + 1, worker="w")
+    spooled = mark_spooled(encode_record(again), 7)
+    other = mark_spooled(encode_record(again), 8)
+    values = [encode_record(first), encode_record(again), spooled, spooled, other]
+    consumer.take([LogRecord(0, offset, NOON, b"k", value) for offset, value in enumerate(values[:2])])
+    consumer.take([LogRecord(0, offset, NOON, b"k", values[offset]) for offset in range(2, 5)])
+    attest = encode_record(AttestRecord(worker="w", sequence=1, accepted={str(NOON // MINUTE): 3}))
+    consumer.take([LogRecord(0, 5, NOON, None, attest)])
+    rows = consumer.connection.execute("SELECT kind, n FROM ledger ORDER BY 1").fetchall()
+    # The second batch cannot see the first copy of `again`, which is no row: it stays unattested.
+    assert rows == [("accepted", 4), ("counted", 1), ("duplicate", 4)]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_record_that_stands_twice_is_one_acknowledgement_in_any_order(
+    consumer: Consumer, order: tuple[int, ...]
+) -> None:
+    direct = encode_record(event(worker="w"))
+    spooled = mark_spooled(direct, 5)
+    values = [direct, spooled, spooled]
+    for offset, place in enumerate(order):
+        consumer.take([LogRecord(0, offset, NOON, b"k", values[place])])
+    rows = consumer.connection.execute("SELECT kind, n FROM ledger ORDER BY 1").fetchall()
+    assert rows == [("accepted", 2), ("counted", 1), ("duplicate", 2)]
 
 
 def test_bad_records_are_kept_with_their_reason(consumer: Consumer, database: str) -> None:

@@ -8,12 +8,15 @@ import psycopg
 import pytest
 
 from portfolio_analytics.consumer.batch import make_batch
+from portfolio_analytics.consumer.months import close_months
 from portfolio_analytics.consumer.positions import claim
 from portfolio_analytics.consumer.rebuild import rebuild
+from portfolio_analytics.consumer.rollup import MEASURES
 from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.consumer.verify import verify
+from portfolio_analytics.consumer.visit_store import to_date
 from portfolio_analytics.storage.database import connect
-from tests.records import NOON, event, in_log
+from tests.records import DAY_MS, NOON, event, in_log
 
 TOPIC = "topic"
 MINUTE = 60_000
@@ -34,13 +37,16 @@ def filled(database: str) -> Iterator[psycopg.Connection]:
             for number in range(200)
         ]
         store.commit(make_batch(in_log(events), TOPIC), claim(connection, TOPIC, [0], "test"), NOON)
+        close_months(connection, to_date(NOON // DAY_MS + 50))
         yield connection
 
 
 HANDS = {
     "a rollup": "UPDATE rollups SET visits = visits + 1 WHERE dimension = 1 AND value = '/3'",
     "a rollup that is gone": "DELETE FROM rollups WHERE dimension = 16",
-    "a rollup that came": "INSERT INTO rollups SELECT * FROM rollups LIMIT 1 "
+    "a rollup that came": "INSERT INTO rollups (site_id, dimension, day, value, slot, "
+    f"{', '.join(MEASURES)}) SELECT site_id, dimension, day, value, slot, {', '.join(MEASURES)} "
+    "FROM rollups LIMIT 1 "
     "ON CONFLICT (site_id, dimension, day, value, slot) DO UPDATE SET events = rollups.events + 5",
     "a month": "UPDATE rollup_months SET visitors = visitors - 1 WHERE dimension = 0",
     "a total": "UPDATE event_totals SET n = n + 1 WHERE type = 'click'",

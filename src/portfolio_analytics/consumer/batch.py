@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from portfolio_analytics.consumer.decode import Attested, Decoded, Rejected, decode
+from portfolio_analytics.consumer.decode import Rejected, decode
 from portfolio_analytics.consumer.dictionary import Client, content_id
 from portfolio_analytics.consumer.enrich.agent import parse_agent
 from portfolio_analytics.consumer.enrich.origin import Origin, classify
@@ -15,9 +16,10 @@ from portfolio_analytics.consumer.enrich.screen import screen_class
 from portfolio_analytics.consumer.enrich.spam import is_spam
 from portfolio_analytics.shared.identity import actor_id
 from portfolio_analytics.shared.log.protocol import LogRecord
-from portfolio_analytics.shared.record import EventRecord
+from portfolio_analytics.shared.record import AttestRecord, EventRecord
 
 MAX_PATH_BYTES = 2_000  # it stands in keys, of which an index holds 2,700
+CACHED = 16_384  # each of at most some 10 kB, of some 300 bytes as a rule
 
 
 class Item(msgspec.Struct, gc=False):
@@ -41,7 +43,7 @@ class Batch(NamedTuple):
     """What one transaction stores. `ends` has, for every partition read, the offset to go on from."""
 
     items: list[Item]
-    attested: list[Attested]
+    attested: list[AttestRecord]
     rejected: list[Rejected]
     ends: Mapping[int, int]
 
@@ -49,47 +51,63 @@ class Batch(NamedTuple):
 def make_batch(records: Sequence[LogRecord], topic_id: str) -> Batch:
     """Sort `records` out. Nothing in them can make this raise."""
     items: list[Item] = []
-    attested: list[Attested] = []
+    attested: list[AttestRecord] = []
     rejected: list[Rejected] = []
     ends: dict[int, int] = {}
     for record in records:
         ends[record.partition] = record.offset + 1
         found = decode(record, topic_id)
-        if isinstance(found, Decoded):
-            if is_spam(found.event.referrer):
-                rejected.append(Rejected(record, "spam", "The referrer is a known spammer.", found.event))
+        if isinstance(found, EventRecord):
+            if is_spam(found.referrer):
+                rejected.append(Rejected(record, "spam", "The referrer is a known spammer.", found))
             else:
-                items.append(enrich(found))
-        elif isinstance(found, Attested):
+                items.append(enrich(found, record.partition, record.offset))
+        elif isinstance(found, AttestRecord):
             attested.append(found)
         else:
             rejected.append(found)
     return Batch(items, attested, rejected, ends)
 
 
-def enrich(decoded: Decoded) -> Item:
-    """An event with what its words say: page, client, origin."""
-    event = decoded.event
-    origin, path = classify(event.referrer, event.page, event.site, event.host)
-    if len(path) > MAX_PATH_BYTES // 4:
-        path = path.encode()[:MAX_PATH_BYTES].decode(errors="ignore")
-    client = Client(
-        *parse_agent(event.user_agent),
-        screen_class(event.screen_width),
-        event.country or "",
-        event.region or "",
-        event.city or "",
-    )
+def enrich(event: EventRecord, partition: int, offset: int) -> Item:
+    """An event with what its words say: page, client, origin; and where it stands in the log."""
+    path, page_id, origin, origin_id = _place(event.referrer, event.page, event.site, event.host)
+    client, client_id = _client(event.user_agent, event.screen_width, event.country, event.region, event.city)
     return Item(
         event,
-        decoded.partition,
-        decoded.offset,
+        partition,
+        offset,
         event.visitor if event.session is None else actor_id(event.site, event.session),
         event.visitor,
-        content_id(path),
-        content_id(*client),
-        None if origin is None else content_id(*origin),
+        page_id,
+        client_id,
+        origin_id,
         path,
         client,
         origin,
     )
+
+
+@lru_cache(maxsize=CACHED)
+def _place(
+    referrer: str | None, page: str, site: str, host: str | None
+) -> tuple[str, int, Origin | None, int | None]:
+    """The page's path and id, and the origin and its id."""
+    origin, path = classify(referrer, page, site, host)
+    if len(path) > MAX_PATH_BYTES // 4:
+        path = path.encode()[:MAX_PATH_BYTES].decode(errors="ignore")
+    return path, content_id(path), origin, None if origin is None else content_id(*origin)
+
+
+@lru_cache(maxsize=CACHED)
+def _client(
+    user_agent: str | None,
+    screen_width: int | None,
+    country: str | None,
+    region: str | None,
+    city: str | None,
+) -> tuple[Client, int]:
+    client = Client(
+        *parse_agent(user_agent), screen_class(screen_width), country or "", region or "", city or ""
+    )
+    return client, content_id(*client)

@@ -6,9 +6,10 @@ Pure: what is wrong with a record is decided here and never raises.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -36,20 +37,36 @@ MAX_TEXT = 4_000
 MAX_NAME = 300
 
 
-class Decoded(NamedTuple):
-    """A record that can be stored, and where it stands in the log."""
-
-    event: EventRecord
-    partition: int
-    offset: int
+Moment = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
+Number = Annotated[int, msgspec.Meta(ge=-INT8, le=INT8 - 1)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 
 
-class Attested(NamedTuple):
-    """A control record, and where it stands in the log."""
+class StorableEvent(EventRecord, omit_defaults=True, tag_field="kind", tag="event", kw_only=True):
+    """An event within the bounds of `out_of_range`, which are checked while it is decoded."""
 
-    attest: AttestRecord
-    partition: int
-    offset: int
+    site: Name
+    type: Name
+    page: Text
+    host: Text | None = None
+    time: Moment
+    at: Moment
+    day: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS // DAY_MS)]
+    visitor: Number = 0
+    visitor_before: Number | None = None
+    session: Text | None = None
+    flags: Annotated[int, msgspec.Meta(ge=0, le=INT2 - 1)] = 0
+    user_agent: Text | None = None
+    referrer: Text | None = None
+    title: Text | None = None
+    duration_ms: Annotated[int, msgspec.Meta(ge=0, le=INT4 - 1)] | None = None
+    scroll_depth: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+
+
+_decode_storable: Callable[[bytes], StorableEvent | AttestRecord] = msgspec.json.Decoder(
+    StorableEvent | AttestRecord
+).decode
 
 
 class Rejected(NamedTuple):
@@ -61,24 +78,19 @@ class Rejected(NamedTuple):
     event: EventRecord | None = None
 
 
-def decode(record: LogRecord, topic_id: str) -> Decoded | Attested | Rejected:
+def decode(record: LogRecord, topic_id: str) -> EventRecord | AttestRecord | Rejected:
     """What `record` is. Reasons: `empty`, `undecodable`, `out_of_range`."""
     if not record.value:
         return Rejected(record, "empty", "The record has no value.")
     try:
-        found = decode_record(record.value)
-    except msgspec.ValidationError as error:
-        return _decode_legacy(record, topic_id, str(error))
+        found = _decode_storable(record.value)
+    except msgspec.ValidationError:
+        return _decode_otherwise(record, topic_id)
     except (ValueError, RecursionError) as error:
         return Rejected(record, "undecodable", _sentence(error))
-    if isinstance(found, AttestRecord):
-        return Attested(found, record.partition, record.offset)
-    problem = out_of_range(found)
-    if problem:
-        return Rejected(record, "out_of_range", problem, found)
-    if b"\\u0000" in record.value:
-        found = without_nul(found)
-    return Decoded(found, record.partition, record.offset)
+    if b"\\u0000" in record.value and isinstance(found, EventRecord):
+        return without_nul(found)
+    return found
 
 
 def out_of_range(event: EventRecord) -> str | None:
@@ -151,18 +163,21 @@ def original_event(found: LegacyEvent, time: int | None, at: int, identity: byte
     )
 
 
-def _decode_legacy(record: LogRecord, topic_id: str, problem: str) -> Decoded | Rejected:
-    try:
-        event = legacy_event(record, topic_id)
-    except (ValueError, RecursionError):
-        return Rejected(record, "undecodable", problem)
+def _decode_otherwise(record: LogRecord, topic_id: str) -> EventRecord | Rejected:
+    """An event of the original Go service, or what is wrong with one of ours."""
     assert record.value is not None
+    try:
+        event = decode_record(record.value)
+    except msgspec.ValidationError as error:
+        try:
+            event = legacy_event(record, topic_id)
+        except (ValueError, RecursionError):
+            return Rejected(record, "undecodable", str(error))
+    assert isinstance(event, EventRecord), "an attestation has no bounds to break"
     if b"\\u0000" in record.value:
         event = without_nul(event)
-    problem_of_range = out_of_range(event)
-    if problem_of_range:
-        return Rejected(record, "out_of_range", problem_of_range, event)
-    return Decoded(event, record.partition, record.offset)
+    problem = out_of_range(event)
+    return Rejected(record, "out_of_range", problem, event) if problem else event
 
 
 def _uuid8(digest: bytes) -> uuid.UUID:

@@ -6,7 +6,6 @@ ten million contents share an id is 3 in a million (birthday bound n^2 / 2^65).
 
 from __future__ import annotations
 
-from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -25,7 +24,6 @@ class Client(NamedTuple):
     city: str
 
 
-@lru_cache(maxsize=65_536)
 def content_id(*content: str) -> int:
     """A signed 64-bit id of a tuple of strings (BLAKE2b)."""
     joined = "\x00".join(content).encode("utf-8", "surrogatepass")

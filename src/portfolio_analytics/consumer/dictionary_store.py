@@ -10,6 +10,7 @@ from psycopg import sql
 
 from portfolio_analytics.consumer.dictionary import Client
 from portfolio_analytics.consumer.enrich.origin import Origin
+from portfolio_analytics.storage.binary_copy import numbers
 
 Entry = tuple[int, int]  # site and id
 CACHED = 200_000
@@ -22,6 +23,7 @@ class Page(NamedTuple):
 
 
 Content = TypeVar("Content", bound=tuple[str, ...])
+Value = TypeVar("Value")
 _TABLES: dict[type, tuple[str, str, tuple[str, ...]]] = {
     Page: ("pages", "page_id", Page._fields),
     Client: ("clients", "client_id", Client._fields),
@@ -36,15 +38,20 @@ class Dictionary(Generic[Content]):
         self._make: Callable[..., Content] = content
         table, identity, columns = _TABLES[content]
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        self._insert = sql.SQL(
-            "INSERT INTO {table} (site_id, {identity}, {names}) "
-            "SELECT * FROM unnest(%s::int[], %s::bigint[], {arrays}) "
-            "ORDER BY 1, 2 ON CONFLICT DO NOTHING"
-        ).format(
-            table=sql.Identifier(table),
-            identity=sql.Identifier(identity),
-            names=names,
-            arrays=sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns)),
+        self.insertion = (
+            sql.SQL(
+                "{new} AS (INSERT INTO {table} (site_id, {identity}, {names}) "
+                "SELECT * FROM unnest(%s::int[], %s::bigint[], {arrays}) "
+                "ORDER BY 1, 2 ON CONFLICT DO NOTHING)"
+            )
+            .format(
+                new=sql.Identifier(f"new_{table}"),
+                table=sql.Identifier(table),
+                identity=sql.Identifier(identity),
+                names=names,
+                arrays=sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(columns)),
+            )
+            .as_string()
         )
         self._select = sql.SQL(
             "SELECT d.site_id, d.{identity}, {names} FROM unnest(%s::int[], %s::bigint[]) AS k (site_id, id) "
@@ -55,27 +62,20 @@ class Dictionary(Generic[Content]):
     def __getitem__(self, entry: Entry) -> Content:
         return self._known[entry]
 
-    def store(self, connection: psycopg.Connection[Any], entries: dict[Entry, Content]) -> None:
-        """Make sure that `entries` are in the table. The connection must be in autocommit mode: an entry
-        that is remembered here must not vanish with a batch that is rolled back.
-        """
-        missing = {entry: content for entry, content in entries.items() if entry not in self._known}
-        if not missing:
-            return
-        ordered = sorted(missing.items())
-        values = list(zip(*(content for _, content in ordered), strict=True))
-        connection.execute(
-            self._insert,
-            [[e[0] for e, _ in ordered], [e[1] for e, _ in ordered], *(list(column) for column in values)],
-        )
-        self._known.update(missing)
+    def new(self, entries: dict[Entry, Value]) -> dict[Entry, Value]:
+        """Those of `entries` that are not remembered."""
+        return {entry: value for entry, value in entries.items() if entry not in self._known}
+
+    def remember(self, entries: dict[Entry, Content]) -> None:
+        """Remember `entries`, which are in the table."""
+        self._known.update(entries)
 
     def load(self, connection: psycopg.Connection[Any], entries: Iterable[Entry]) -> None:
         """Remember `entries`, which are in the table."""
         missing = sorted({entry for entry in entries if entry not in self._known})
         if missing:
             rows = connection.execute(
-                self._select, [[e[0] for e in missing], [e[1] for e in missing]]
+                self._select, [numbers(e[0] for e in missing), numbers(e[1] for e in missing)]
             ).fetchall()
             self._known.update({(row[0], row[1]): self._make(*row[2:]) for row in rows})
 
@@ -84,6 +84,26 @@ class Dictionary(Generic[Content]):
         if len(self._known) > CACHED:
             for entry in list(self._known)[: CACHED // 2]:
                 del self._known[entry]
+
+
+def store_new(connection: psycopg.Connection[Any], *found: tuple[Dictionary[Any], dict[Entry, Any]]) -> None:
+    """Make sure that the entries that were `found` for each dictionary are in its table, and remember them.
+
+    The connection must be in autocommit mode: an entry that is remembered must not vanish with a batch that
+    is rolled back. Its commit is not waited for: that of the batch, which comes later, makes both durable.
+    """
+    new = [(dictionary, entries) for dictionary, entries in found if entries]
+    if not new:
+        return
+    values: list[object] = []
+    for _, entries in new:
+        ordered = sorted(entries.items())
+        values += [numbers(entry[0] for entry, _ in ordered), numbers(entry[1] for entry, _ in ordered)]
+        values += [list(column) for column in zip(*(content for _, content in ordered), strict=True)]
+    insertions = ", ".join(dictionary.insertion for dictionary, _ in new)
+    connection.execute(f"WITH {insertions} SELECT set_config('synchronous_commit', 'off', true)", values)
+    for dictionary, entries in new:
+        dictionary.remember(entries)
 
 
 def everything(connection: psycopg.Connection[Any], content: type[Content]) -> dict[Entry, Content]:

@@ -20,14 +20,12 @@ from portfolio_analytics.storage.binary_copy import (
 )
 
 COLUMNS = (
-    "event_id", "time", "accepted_at", "actor", "visitor", "page_id", "client_id", "origin_id", "log_offset",
-    "site_id", "day", "duration_ms", "log_partition", "flags", "scroll_depth", "type", "host", "title",
+    "event_id", "time", "accepted_at", "actor", "visitor", "page_id", "client_id", "log_offset", "site_id",
+    "day", "log_partition", "flags", "origin_id", "duration_ms", "scroll_depth", "type", "host", "title",
     "target", "props", "consent",
 )  # fmt: skip
 
-_HEAD = Struct("!hi16siqiqiqiqiqiq")
-_PLACE = Struct("!iqiiii")
-_TWO_INT2 = Struct("!ihih")
+_HEAD = Struct("!hi16s" + "iq" * 7 + "iiii" + "ihih")
 
 _json = msgspec.json.Encoder().encode
 
@@ -46,16 +44,15 @@ def pack_event(
     """The bytes of one row; numbers must fit their columns (consumer/decode.py sees to it)."""
     kind = event.type.encode()
     head = _HEAD.pack(
-        len(COLUMNS), 16, event.id.bytes, 8, instant(event.time), 8, instant(event.at),
-        8, actor, 8, visitor, 8, page_id, 8, client_id,
+        len(COLUMNS), 16, event.id.int.to_bytes(16), 8, instant(event.time), 8, instant(event.at),
+        8, actor, 8, visitor, 8, page_id, 8, client_id, 8, offset, 4, site_id, 4, event.day - EPOCH_DAY,
+        2, partition, 2, event.flags,
     )  # fmt: skip
     return b"".join(
         (
             head,
             NULL if origin_id is None else INT8.pack(8, origin_id),
-            _PLACE.pack(8, offset, 4, site_id, 4, event.day - EPOCH_DAY),
             NULL if event.duration_ms is None else INT4.pack(4, event.duration_ms),
-            _TWO_INT2.pack(2, partition, 2, event.flags),
             NULL if event.scroll_depth is None else INT2.pack(2, event.scroll_depth),
             LENGTH.pack(len(kind)),
             kind,

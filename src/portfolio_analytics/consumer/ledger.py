@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
-from math import ceil, log2
+from math import floor
 from typing import Any
 
 import psycopg
 
+from portfolio_analytics.consumer.batch import Item
+from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.shared.record import AttestRecord
+from portfolio_analytics.storage.binary_copy import numbers
 
 MINUTE_MS = 60_000
 
@@ -32,11 +36,12 @@ ON CONFLICT (minute, bucket, slot) DO UPDATE SET n = latencies.n + excluded.n
 _TAKE = "INSERT INTO attestations (worker, sequence) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
 MAX_BUCKET = 120  # 2 ** 30 ms, 12 days
+_BOUNDS = [floor(2 ** (bucket / 4)) for bucket in range(MAX_BUCKET)]
 
 
 def latency_bucket(ms: int) -> int:
     """The bucket b of a latency: the smallest with ms <= 2 ** (b / 4)."""
-    return min(max(ceil(4 * log2(ms)), 0), MAX_BUCKET) if ms > 1 else 0
+    return bisect_left(_BOUNDS, ms)
 
 
 def take_attestations(cursor: psycopg.Cursor[Any], attests: Iterable[AttestRecord]) -> Counter[LedgerKey]:
@@ -54,6 +59,19 @@ def take_attestations(cursor: psycopg.Cursor[Any], attests: Iterable[AttestRecor
     return entries
 
 
+def entries_of(items: Iterable[Item], kind: str) -> Counter[LedgerKey]:
+    """The ledger entries of `items`, all of them of one `kind`."""
+    found = Counter([(item.event.at // MINUTE_MS, item.event.worker) for item in items])
+    return Counter({(minute, worker, kind, ""): n for (minute, worker), n in found.items()})
+
+
+def entry_of_rejected(found: Rejected) -> LedgerKey:
+    """Where a rejected record counts."""
+    at = found.event.at if found.event else found.record.timestamp_ms
+    worker = found.event.worker if found.event else ""
+    return (max(at, 0) // MINUTE_MS, worker, "rejected", found.reason)
+
+
 def add_entries(cursor: psycopg.Cursor[Any], entries: Counter[LedgerKey], slot: int) -> None:
     """Add `entries` under `slot`, in one order for every consumer."""
     if entries:
@@ -62,11 +80,11 @@ def add_entries(cursor: psycopg.Cursor[Any], entries: Counter[LedgerKey], slot: 
             _ADD,
             [
                 slot,
-                [key[0] for key in keys],
+                numbers(key[0] for key in keys),
                 [key[1] for key in keys],
                 [key[2] for key in keys],
                 [key[3] for key in keys],
-                list(entries.values()),
+                numbers(entries.values()),
             ],
         )
 
@@ -77,5 +95,5 @@ def add_latencies(cursor: psycopg.Cursor[Any], latencies: Counter[tuple[int, int
         keys = list(latencies)
         cursor.execute(
             _ADD_LATENCIES,
-            [slot, [key[0] for key in keys], [key[1] for key in keys], list(latencies.values())],
+            [slot, *(numbers(column) for column in zip(*keys, strict=True)), numbers(latencies.values())],
         )

@@ -1,4 +1,4 @@
-"""What a consumer does now and then: partitions ahead, retention, room."""
+"""What a consumer does now and then: partitions ahead, retention, room, months that are over."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from portfolio_analytics.consumer.months import close_months
 from portfolio_analytics.consumer.positions import Position
 from portfolio_analytics.shared.log.protocol import LogReader
 from portfolio_analytics.storage.partitions import drop_days, ensure_days
@@ -76,6 +77,7 @@ class Maintenance:
         edge = now - timedelta(days=LEDGER_DAYS)
         connection.execute("DELETE FROM ledger WHERE minute < %s", [edge])
         connection.execute("DELETE FROM latencies WHERE minute < %s", [edge])
+        close_months(connection, today)
 
     def _drop_rows(self, connection: psycopg.Connection[Any], first: date) -> None:
         """Drop the rows of the days before `first`; rollups and totals stay."""

@@ -12,10 +12,19 @@ from typing import NamedTuple
 import psycopg
 
 from portfolio_analytics.shared.errors import Fenced
+from portfolio_analytics.storage.binary_copy import numbers
+
+# Whichever side PostgreSQL begins with, rows are met and locked by partition in ascending order.
+_ADVANCE = """UPDATE log_positions p SET next = k.upto, updated_at = now()
+FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) AS k (partition, epoch, held, upto)
+WHERE p.topic_id = %s AND p.partition = k.partition AND p.epoch = k.epoch
+    AND p.next IS NOT DISTINCT FROM nullif(k.held, -1)
+RETURNING p.partition
+"""
 
 
 class Position(NamedTuple):
-    """The next offset to read (None: nothing was consumed yet), under an epoch of ownership."""
+    """The next offset to read (None: not known yet, the first one held), under an epoch of ownership."""
 
     next: int | None
     epoch: int
@@ -40,6 +49,30 @@ def claim(
     return claimed
 
 
+def begin(
+    connection: psycopg.Connection,
+    topic_id: str,
+    claimed: Mapping[int, Position],
+    lows: Mapping[int, int],
+) -> dict[int, Position]:
+    """Write down where the reading of partitions that were never read begins, at their first offsets `lows`;
+    their positions. What retention deletes from there on before the first batch is then a gap.
+    """
+    begun = {}
+    with connection.transaction():
+        for partition, low in sorted(lows.items()):
+            epoch = claimed[partition].epoch
+            found = connection.execute(
+                "UPDATE log_positions SET next = %s, updated_at = now() "
+                "WHERE topic_id = %s AND partition = %s AND epoch = %s AND next IS NULL",
+                [low, topic_id, partition, epoch],
+            ).rowcount
+            # Otherwise another consumer took over: the first batch will be fenced.
+            if found == 1:
+                begun[partition] = Position(low, epoch)
+    return begun
+
+
 def advance(
     connection: psycopg.Connection,
     topic_id: str,
@@ -50,15 +83,21 @@ def advance(
 
     Raises Fenced when the stored position is not the one held: another consumer took over.
     """
-    for partition, end in sorted(ends.items()):
-        position = held[partition]
-        found = connection.execute(
-            "UPDATE log_positions SET next = %s, updated_at = now() "
-            "WHERE topic_id = %s AND partition = %s AND epoch = %s AND next IS NOT DISTINCT FROM %s",
-            [end, topic_id, partition, position.epoch, position.next],
-        ).rowcount
-        if found != 1:
-            raise Fenced(f"Another consumer took partition {partition} over.")
+    partitions = sorted(ends)
+    positions = [held[partition] for partition in partitions]
+    rows = connection.execute(
+        _ADVANCE,
+        [
+            numbers(partitions),
+            numbers(position.epoch for position in positions),
+            numbers(-1 if position.next is None else position.next for position in positions),
+            numbers(ends[partition] for partition in partitions),
+            topic_id,
+        ],
+    ).fetchall()
+    taken = set(partitions).difference(partition for (partition,) in rows)
+    if taken:
+        raise Fenced(f"Another consumer took partition {', '.join(map(str, sorted(taken)))} over.")
 
 
 def read_positions(connection: psycopg.Connection, topic_id: str) -> dict[int, Position]:

@@ -16,7 +16,8 @@ import psycopg
 from portfolio_analytics.consumer.rollup import MEASURES
 from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.consumer.verify import OnProgress, Report, VisitDifference, verify
-from portfolio_analytics.consumer.visit_store import Window, to_date
+from portfolio_analytics.consumer.visit_store import to_date
+from portfolio_analytics.consumer.window import Window
 
 BATCH = 500
 SLOT = 0

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from functools import lru_cache
+from operator import add as plus
+from operator import sub as minus
 from typing import Any
 
 from portfolio_analytics.consumer.dictionary import Client
@@ -125,8 +127,7 @@ def add(total: Cells, cells: Cells, sign: int = 1) -> None:
         if sums is None:
             total[key] = cell[:] if sign == 1 else [-n for n in cell]
         else:
-            for i, n in enumerate(cell):
-                sums[i] += sign * n
+            sums[:] = map(plus if sign == 1 else minus, sums, cell)
 
 
 class CellChanges:
@@ -243,9 +244,9 @@ def _bump(sums: dict[Any, list[int]], key: object, numbers: list[int], sign: int
     if found is None:
         sums[key] = numbers[:] if sign == 1 else [-n for n in numbers]
     elif sign == 1:
-        sums[key] = list(map(int.__add__, found, numbers))
+        sums[key] = list(map(plus, found, numbers))
     else:
-        sums[key] = list(map(int.__sub__, found, numbers))
+        sums[key] = list(map(minus, found, numbers))
 
 
 def _goes_on(old: Visit, new: Visit) -> bool:

@@ -8,18 +8,14 @@ from typing import Any
 
 import psycopg
 
+from portfolio_analytics.consumer.beside import beside
 from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells
-from portfolio_analytics.storage.binary_copy import EPOCH_DAY, copy_rows, text
-
-TEMPORARY = """
-CREATE TEMPORARY TABLE IF NOT EXISTS changed_rollups (LIKE rollups) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE IF NOT EXISTS changed_totals (LIKE event_totals) ON COMMIT DELETE ROWS;
-"""
+from portfolio_analytics.storage.binary_copy import EPOCH_DAY, copy_rows, scratch_table, text
 
 _COLUMNS = ("site_id", "day", "dimension", "slot", *MEASURES, "value")
 _WIDE = ("duration_ms", "engaged_ms")
 _FORMAT = Struct("!h ii ii ih ih " + " ".join("iq" if name in _WIDE else "ii" for name in MEASURES))
-_LENGTHS = tuple(8 if name in _WIDE else 4 for name in MEASURES)
+_NUMBERS = [part for name in MEASURES for part in (8 if name in _WIDE else 4, 0)]
 
 _ADD = f"""
 INSERT INTO rollups ({", ".join(_COLUMNS)})
@@ -36,6 +32,10 @@ ON CONFLICT (site_id, day, type, slot) DO UPDATE SET n = event_totals.n + exclud
 _TOTAL = Struct("!h ii ii ih iq")
 _TOTAL_COLUMNS = ("site_id", "day", "slot", "n", "type")
 
+TEMPORARY = scratch_table("changed_rollups", "rollups", _COLUMNS) + scratch_table(
+    "changed_totals", "event_totals", _TOTAL_COLUMNS
+)
+
 TotalKey = tuple[int, int, str]  # site, local day, type
 
 
@@ -44,12 +44,16 @@ def add_rollups(
     changes: Mapping[int, Cells],
     slot: int,
     path: Callable[[int, int], str],
+    meanwhile: Callable[[], None],
 ) -> None:
-    """Add `changes` (site -> cells) under `slot`; `path(site_id, page_id)` looks a page up."""
+    """Add `changes` (site -> cells) under `slot`; `path(site_id, page_id)` looks a page up.
+
+    `meanwhile` is done while PostgreSQL adds.
+    """
     rows = [row for site_id, cells in changes.items() for row in _pack(site_id, cells, slot, path)]
     if rows:
         copy_rows(cursor, "changed_rollups", _COLUMNS, rows)
-        cursor.execute(_ADD)
+        beside(lambda: cursor.execute(_ADD), meanwhile)
 
 
 def add_totals(cursor: psycopg.Cursor[Any], totals: Mapping[TotalKey, int], slot: int) -> None:
@@ -67,7 +71,8 @@ def add_totals(cursor: psycopg.Cursor[Any], totals: Mapping[TotalKey, int], slot
 def _pack(site_id: int, cells: Cells, slot: int, path: Callable[[int, int], str]) -> Iterable[bytes]:
     for (day, dimension, value), sums in cells.items():
         if any(sums):
-            numbers = [part for pair in zip(_LENGTHS, sums, strict=True) for part in pair]
+            numbers = _NUMBERS[:]
+            numbers[1::2] = sums
             name = (
                 path(site_id, value)
                 if dimension in PAGE_DIMENSIONS and isinstance(value, int)

@@ -5,7 +5,7 @@ The order within it:
 1. advance the positions, which fences every other owner (positions.py);
 2. lock the sites' state, and the visitors and actors of the batch;
 3. give events that go on past midnight to yesterday's visitor (continuation.py);
-4. COPY the events into a temporary table and insert them; what was there already is a duplicate;
+4. insert the events; what was there already is a duplicate (event_store.py);
 5. merge the visits of what was really inserted with the stored ones;
 6. add `cells(after) - cells(before)` to the rollups;
 7. add to the ledger, keep the bad rows.
@@ -19,41 +19,38 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import psycopg
 
 from portfolio_analytics.consumer import ledger, rollup_store, visit_store
+from portfolio_analytics.consumer.admission import admit, reject, suppressions
 from portfolio_analytics.consumer.bad_rows import add_bad_rows
 from portfolio_analytics.consumer.batch import Batch, Item
+from portfolio_analytics.consumer.beside import nothing
 from portfolio_analytics.consumer.continuation import Arrival, resolve
 from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.consumer.dictionary import Client
-from portfolio_analytics.consumer.dictionary_store import Content, Dictionary, Page
+from portfolio_analytics.consumer.dictionary_store import Content, Dictionary, Page, store_new
 from portfolio_analytics.consumer.enrich.origin import Origin
-from portfolio_analytics.consumer.event_row import COLUMNS, pack_event
+from portfolio_analytics.consumer.event_store import insert_events
 from portfolio_analytics.consumer.local_day import local_day
 from portfolio_analytics.consumer.positions import Position, advance
 from portfolio_analytics.consumer.rollup import CellChanges, Cells
 from portfolio_analytics.consumer.site import Site, find_sites, lock_sites
-from portfolio_analytics.consumer.visit import PAUSE_MS, Visit, VisitEvent, merge_visits, visits_of
-from portfolio_analytics.consumer.visit_store import Key, Lock, Window, to_date
+from portfolio_analytics.consumer.visit import PAUSE_MS, Visit, VisitEvent, visits_of
+from portfolio_analytics.consumer.visit_change import by_visitor, differing, merged, total_changes
+from portfolio_analytics.consumer.visit_store import Lock, to_date
+from portfolio_analytics.consumer.window import Key, Window, hull, wider_windows, windows_of
 from portfolio_analytics.shared.errors import StorageUnavailable
-from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.shared.record import VISITOR_KNOWN
-from portfolio_analytics.storage.binary_copy import copy_rows
 from portfolio_analytics.storage.partitions import ensure_days
 
 DAY_MS = 86_400_000
-# A local day of any zone lies within 15 hours before and 13 hours after the UTC day of its number.
-ZONE_BEFORE_MS = 15 * 3_600_000
-ZONE_AFTER_MS = 13 * 3_600_000
-
-TEMPORARY = (
-    "CREATE TEMPORARY TABLE IF NOT EXISTS new_events (LIKE events) ON COMMIT DELETE ROWS;"
-    + visit_store.TEMPORARY
-    + rollup_store.TEMPORARY
-)
+# Who sends events twice does so again: for so many batches duplicates are looked for before the insertion.
+LOOK_FOR = 50
+LATENCIES_MS = 1_000
 # Every query of the transaction wants its index, and the planner knows nothing of temporary tables.
 # A consumer that hangs within its transaction is ended before those who wait for its locks give up.
 SESSION = """
@@ -61,19 +58,6 @@ SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
 SET enable_bitmapscan = off; SET enable_material = off; SET jit = off;
 SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '15s'; SET statement_timeout = '120s';
 """
-
-_INSERT = f"""
-INSERT INTO events ({", ".join(COLUMNS)}) SELECT {", ".join(COLUMNS)} FROM new_events
-ORDER BY site_id, day, event_id ON CONFLICT DO NOTHING
-"""
-_DUPLICATES = """
-SELECT n.site_id, n.day, n.event_id FROM new_events n
-JOIN events e ON e.site_id = n.site_id AND e.day = n.day AND e.event_id = n.event_id
-WHERE e.xmin <> pg_current_xact_id()::xid AND e.day BETWEEN %s AND %s
-"""
-_SUPPRESSED = (
-    "SELECT site_id, key, (extract(epoch FROM until) * 1000)::bigint FROM suppressions WHERE key = ANY(%s)"
-)
 
 
 class Outcome(NamedTuple):
@@ -98,11 +82,19 @@ class Store:
         self._origins = Dictionary(Origin)
         self._ensured: set[int] = set()
         self._latencies: Counter[tuple[int, int]] = Counter()
+        self._latencies_due_ms = 0
+        self._looking = 0
         connection.execute(SESSION)
-        connection.execute(TEMPORARY)
+        connection.execute(rollup_store.TEMPORARY)
 
-    def commit(self, batch: Batch, held: Mapping[int, Position], now_ms: int) -> Outcome:
-        """Store `batch`, which begins at the positions `held`.
+    def commit(
+        self,
+        batch: Batch,
+        held: Mapping[int, Position],
+        now_ms: int,
+        meanwhile: Callable[[], None] = nothing,
+    ) -> Outcome:
+        """Store `batch`, which begins at the positions `held`. `meanwhile` is done while PostgreSQL works.
 
         Raises Fenced when another consumer owns a partition now, psycopg.DataError for a record that cannot
         be stored, other psycopg errors when the database fails; nothing is changed then.
@@ -111,7 +103,7 @@ class Store:
         self._prepare(items)
         with self.connection.transaction(), self.connection.cursor() as cursor:
             advance(self.connection, self.topic_id, held, batch.ends)
-            return self._store(cursor, items, [*batch.rejected, *expired], batch)
+            return self._store(cursor, items, [*batch.rejected, *expired], batch, now_ms, meanwhile)
 
     def replay(self, batch: Batch, now_ms: int) -> int:
         """Store what is missing of `batch`, without a position and without the ledger; how many rows were.
@@ -135,7 +127,7 @@ class Store:
         self._prepare(items)
         with self.connection.transaction(), self.connection.cursor() as cursor:
             sites, locks, items, _ = self._admitted(cursor, items, settled=settled)
-            fresh, _ = _insert_events(cursor, items) if items else ([], [])
+            fresh = insert_events(cursor, items, looking=True).fresh
             if fresh:
                 times = [item.event.time for item in fresh]
                 actors = {(item.site_id, item.actor) for item in fresh}
@@ -159,8 +151,9 @@ class Store:
 
     def note_latencies(self, counted: Sequence[int], visible_ms: int) -> None:
         """Remember how long events took from acceptance to a commit at `visible_ms`; stored next time."""
-        for at in counted:
-            self._latencies[at // ledger.MINUTE_MS, ledger.latency_bucket(visible_ms - at)] += 1
+        self._latencies.update(
+            [(at // ledger.MINUTE_MS, ledger.latency_bucket(visible_ms - at)) for at in counted]
+        )
 
     def flush_latencies(self, slot: int) -> None:
         """Store the latencies that no batch has taken along yet."""
@@ -179,7 +172,7 @@ class Store:
             if min(item.event.day, item.event.time // DAY_MS) >= first:
                 kept.append(item)
             else:
-                gone.append(_reject(item, "expired", "The day of the event is beyond the retention."))
+                gone.append(reject(item, "expired", "The day of the event is beyond the retention."))
         return kept, gone
 
     def _first_day(self, now_ms: int) -> int:
@@ -201,11 +194,16 @@ class Store:
         if not days <= self._ensured:
             ensure_days(self.connection, map(to_date, days - self._ensured))
             self._ensured |= days
-        self._pages.store(self.connection, {(i.site_id, i.page_id): Page(i.path) for i in items})
-        self._clients.store(self.connection, {(i.site_id, i.client_id): i.client for i in items})
-        self._origins.store(
+        pages = self._pages.new({(i.site_id, i.page_id): i.path for i in items})
+        clients = self._clients.new({(i.site_id, i.client_id): i.client for i in items})
+        origins = self._origins.new(
+            {(i.site_id, i.origin_id): i.origin for i in items if i.origin_id is not None and i.origin}
+        )
+        store_new(
             self.connection,
-            {(i.site_id, i.origin_id): i.origin for i in items if i.origin_id is not None and i.origin},
+            (self._pages, {entry: Page(path) for entry, path in pages.items()}),
+            (self._clients, clients),
+            (self._origins, origins),
         )
 
     def _store(
@@ -214,26 +212,29 @@ class Store:
         items: list[Item],
         rejected: list[Rejected],
         batch: Batch,
+        now_ms: int,
+        meanwhile: Callable[[], None],
     ) -> Outcome:
         slot = min(batch.ends)
         sites, locks, items, turned_away = self._admitted(cursor, items)
         rejected = [*rejected, *turned_away]
-        fresh: list[Item] = []
-        duplicates: list[Item] = []
-        if items:
-            fresh, duplicates = _insert_events(cursor, items)
-            self._count_visits(cursor, fresh, sites, locks, slot)
-            rollup_store.add_totals(cursor, _totals(fresh, sites), slot)
-        entries = ledger.take_attestations(cursor, (attested.attest for attested in batch.attested))
-        entries.update(_entries(fresh, "counted"))
-        entries.update(_entries(duplicates, "duplicate"))
-        for reject in rejected:
-            entries[_ledger_key(reject)] += 1
+        fresh, duplicates, copies = insert_events(cursor, items, looking=self._looking > 0)
+        self._looking = LOOK_FOR if duplicates else max(0, self._looking - 1)
+        if fresh:
+            self._count_visits(cursor, _visits(fresh, sites), locks, slot, meanwhile)
+        entries = ledger.take_attestations(cursor, batch.attested)
+        entries.update(ledger.entries_of(fresh, "counted"))
+        entries.update(ledger.entries_of(duplicates, "duplicate"))
+        # Their acknowledgement was attested once, and the ledger counts records.
+        entries.update(ledger.entries_of(copies, "accepted"))
+        entries.update(map(ledger.entry_of_rejected, rejected))
         ledger.add_entries(cursor, entries, slot)
-        self._add_latencies(cursor, slot)
+        if now_ms >= self._latencies_due_ms:
+            self._latencies_due_ms = now_ms + LATENCIES_MS
+            self._add_latencies(cursor, slot)
         add_bad_rows(cursor, rejected, self.topic_id)
         return Outcome(
-            [item.event.at for item in fresh], len(duplicates), Counter(reject.reason for reject in rejected)
+            [item.event.at for item in fresh], len(duplicates), Counter(found.reason for found in rejected)
         )
 
     def _admitted(
@@ -251,7 +252,7 @@ class Store:
             raise StorageUnavailable("A site was reset a moment ago.")
         locks = visit_store.lock_keys(cursor, _keys(items))
         # Only now: an erasure writes its entry before it asks for these locks.
-        kept, turned_away = _admit(cursor, items, sites, settled=settled)
+        kept, turned_away = admit(items, sites, suppressions(cursor, locks), settled=settled)
         if not settled:
             _continue_visits(cursor, kept, locks)
         return sites, locks, kept, turned_away
@@ -267,20 +268,25 @@ class Store:
     def _count_visits(
         self,
         cursor: psycopg.Cursor[Any],
-        fresh: list[Item],
-        sites: Mapping[int, Site],
+        new: list[Visit],
         locks: dict[Key, Lock],
         slot: int,
+        meanwhile: Callable[[], None],
     ) -> None:
-        """Merge the visits of `fresh` with the stored ones, and add what changed to the rollups."""
-        if not fresh:
-            return
-        new = visits_of(_visit_event(item, sites[item.site_id].time_zone) for item in fresh)
+        """Merge the visits `new` with the stored ones, and add what changed to the rollups."""
         actors = {(visit.site_id, visit.actor) for visit in new}
         people = {(visit.site_id, visit.visitor) for visit in new}
         self._settle(
-            cursor, lambda stored: _merge(stored, new), people, actors - people, _windows(new), locks, slot
+            cursor,
+            lambda stored: merged(stored, new),
+            people,
+            actors - people,
+            windows_of(new),
+            locks,
+            slot,
+            meanwhile,
         )
+        rollup_store.add_totals(cursor, total_changes([], new), slot)
 
     def _recount(
         self,
@@ -293,7 +299,7 @@ class Store:
         while True:
             touched = visit_store.load_visits(
                 cursor,
-                dict.fromkeys(actors, _hull(span, Window(span.low - PAUSE_MS, span.high + PAUSE_MS))),
+                dict.fromkeys(actors, hull(span, Window(span.low - PAUSE_MS, span.high + PAUSE_MS))),
                 _since(locks),
                 by_actor=True,
             )
@@ -303,15 +309,22 @@ class Store:
             wider = Window(min(edges, default=span.low), max(edges, default=span.high))
             if span.low <= wider.low and wider.high <= span.high:
                 break
-            span = _hull(span, wider)
+            span = hull(span, wider)
         new = visits_of(visit_store.row_event(row, sites[row.site_id].time_zone) for row in rows)
-        before, after = _differing(touched, new)
+        before, after = differing(touched, new)
         if before or after:
             people = {(visit.site_id, visit.visitor) for visit in (*before, *after)}
             self._settle(
-                cursor, lambda stored: (before, after), people, set(), _windows([*before, *after]), locks, 0
+                cursor,
+                lambda stored: (before, after),
+                people,
+                set(),
+                windows_of([*before, *after]),
+                locks,
+                0,
+                nothing,
             )
-            rollup_store.add_totals(cursor, _total_changes(before, after), 0)
+            rollup_store.add_totals(cursor, total_changes(before, after), 0)
         return len(after) + len(before)
 
     def _settle(
@@ -323,6 +336,7 @@ class Store:
         windows: dict[Key, Window],
         locks: dict[Key, Lock],
         slot: int,
+        meanwhile: Callable[[], None],
     ) -> None:
         """Replace the visits that `change` says by those it says, given the stored ones of everyone
         concerned, and add what that changes to the rollups.
@@ -334,7 +348,7 @@ class Store:
             stored = _load(cursor, people, sessions, locks, windows)
             before, after = change(stored)
             found = {(visit.site_id, visit.visitor) for visit in (*before, *after)}
-            wider = _wider(windows, (*before, *after))
+            wider = wider_windows(windows, (*before, *after))
             if found <= locks.keys() and not wider:
                 break
             # A visit reaches further back, or belongs to somebody else, than the events told: look again.
@@ -342,7 +356,9 @@ class Store:
             windows.update(wider)
         visit_store.write_visits(cursor, before, after)
         changes = self._changed_cells(stored, before, after, people | found)
-        rollup_store.add_rollups(cursor, changes, slot, lambda site, page: self._pages[site, page][0])
+        rollup_store.add_rollups(
+            cursor, changes, slot, lambda site, page: self._pages[site, page][0], meanwhile
+        )
 
     def _changed_cells(
         self, stored: list[Visit], before: list[Visit], after: list[Visit], people: set[Key]
@@ -352,7 +368,7 @@ class Store:
         for visit in stored:
             if visit.key not in gone and (visit.site_id, visit.visitor) in people:
                 unchanged[visit.site_id, visit.visitor].append(visit)
-        old, new = _by_visitor(before), _by_visitor(after)
+        old, new = by_visitor(before), by_visitor(after)
         self._load_dictionaries((*before, *after, *(v for visits in unchanged.values() for v in visits)))
         changes: dict[int, CellChanges] = {}
         for person in people:
@@ -379,80 +395,18 @@ class Store:
             if visit.origin_id is not None:
                 origins.add((visit.site_id, visit.origin_id))
             for day in visit.days.values():
-                pages.update((visit.site_id, page_id) for page_id in day.pages)
+                pages.update(zip(repeat(visit.site_id), day.pages, strict=False))
         self._pages.load(self.connection, pages)
         self._clients.load(self.connection, clients)
         self._origins.load(self.connection, origins)
 
 
-def _admit(
-    cursor: psycopg.Cursor[Any], items: list[Item], sites: Mapping[int, Site], *, settled: bool
-) -> tuple[list[Item], list[Rejected]]:
-    """Turn away what belongs to a deleted or, unless `settled`, a reset site, and what was erased."""
-    erased = _suppressions(cursor, items)
-    kept, rejected = [], []
-    for item in items:
-        site = sites[item.site_id]
-        if site.deleted:
-            rejected.append(_reject(item, "site_deleted", "The site was deleted."))
-        elif not settled and site.counts_from is not None and item.event.at < site.counts_from:
-            rejected.append(_reject(item, "site_reset", "The site was reset after the event."))
-        elif erased and _is_erased(item, erased):
-            rejected.append(_reject(item, "erased", "The visitor was erased."))
-        else:
-            kept.append(item)
-    return kept, rejected
-
-
-def _suppressions(cursor: psycopg.Cursor[Any], items: list[Item]) -> dict[Key, int]:
-    keys = {item.actor for item in items} | {item.visitor for item in items}
-    rows = cursor.execute(_SUPPRESSED, [list(keys)]).fetchall()
-    return {(site_id, key): until for site_id, key, until in rows}
-
-
-def _is_erased(item: Item, erased: Mapping[Key, int]) -> bool:
-    return any(item.event.time <= erased.get((item.site_id, key), -1) for key in (item.actor, item.visitor))
-
-
 def _keys(items: list[Item]) -> set[Key]:
     """Whom to lock: the visitors and actors of the batch, and who they may go on from."""
     keys = {(item.site_id, item.visitor) for item in items}
-    keys |= {(item.site_id, item.actor) for item in items}
+    keys |= {(item.site_id, item.actor) for item in items if item.actor != item.visitor}
     keys |= {(i.site_id, i.event.visitor_before) for i in items if i.event.visitor_before is not None}
     return keys
-
-
-def _windows(visits: list[Visit]) -> dict[Key, Window]:
-    """For each visitor and actor the span in which other visits could matter: those close enough to be one
-    with a visit, and for visitors all of the days on which they are counted once.
-    """
-    windows: dict[Key, Window] = {}
-    for visit in visits:
-        low, high = _day_span(min(visit.days), max(visit.days))
-        span = Window(min(low, visit.start - PAUSE_MS), max(high, visit.end + PAUSE_MS))
-        for key in {(visit.site_id, visit.visitor), (visit.site_id, visit.actor)}:
-            windows[key] = _hull(windows.get(key), span)
-    return windows
-
-
-def _wider(windows: Mapping[Key, Window], visits: Iterable[Visit]) -> dict[Key, Window]:
-    """The windows that must grow so that every day of `visits` is looked at whole."""
-    wider: dict[Key, Window] = {}
-    for visit in visits:
-        key = (visit.site_id, visit.visitor)
-        window = wider.get(key) or windows.get(key)
-        hull = _hull(window, Window(*_day_span(min(visit.days), max(visit.days))))
-        if hull != window:
-            wider[key] = hull
-    return wider
-
-
-def _hull(a: Window | None, b: Window) -> Window:
-    return b if a is None else Window(min(a.low, b.low), max(a.high, b.high))
-
-
-def _day_span(first: int, last: int) -> tuple[int, int]:
-    return first * DAY_MS - ZONE_BEFORE_MS, (last + 1) * DAY_MS + ZONE_AFTER_MS
 
 
 def _continue_visits(cursor: psycopg.Cursor[Any], items: list[Item], locks: dict[Key, Lock]) -> None:
@@ -487,37 +441,8 @@ def _continue_visits(cursor: psycopg.Cursor[Any], items: list[Item], locks: dict
     visit_store.write_continuations(cursor, found)
 
 
-def _insert_events(cursor: psycopg.Cursor[Any], items: list[Item]) -> tuple[list[Item], list[Item]]:
-    """Insert what is not there yet; returns what was inserted and what was a duplicate."""
-    unique: dict[tuple[int, int, object], Item] = {}
-    duplicates = [
-        item
-        for item in items
-        if unique.setdefault((item.site_id, item.event.day, item.event.id), item) is not item
-    ]
-    fresh = list(unique.values())
-    copy_rows(
-        cursor,
-        "new_events",
-        COLUMNS,
-        (
-            pack_event(
-                item.event, item.actor, item.visitor, item.site_id, item.page_id, item.client_id,
-                item.origin_id, item.partition, item.offset,
-            )
-            for item in fresh
-        ),
-    )  # fmt: skip
-    if cursor.execute(_INSERT).rowcount != len(fresh):
-        days = [item.event.day for item in fresh]
-        there = set(
-            cursor.execute(_DUPLICATES, [to_date(min(days)), to_date(max(days))], prepare=False).fetchall()
-        )
-        # Not by its place in the log: what is imported may come from several logs.
-        names = [(item.site_id, to_date(item.event.day), item.event.id) for item in fresh]
-        duplicates += [item for item, name in zip(fresh, names, strict=True) if name in there]
-        fresh = [item for item, name in zip(fresh, names, strict=True) if name not in there]
-    return fresh, duplicates
+def _visits(items: Iterable[Item], sites: Mapping[int, Site]) -> list[Visit]:
+    return visits_of(_visit_event(item, sites[item.site_id].time_zone) for item in items)
 
 
 def _visit_event(item: Item, time_zone: str) -> VisitEvent:
@@ -556,65 +481,3 @@ def _load(
 
 def _since(locks: Mapping[Key, Lock]) -> int | None:
     return min((lock.long_since for lock in locks.values() if lock.long_since is not None), default=None)
-
-
-def _merge(stored: list[Visit], new: list[Visit]) -> tuple[list[Visit], list[Visit]]:
-    """The stored visits that go, and the visits that stand in their place."""
-    actors = {(visit.site_id, visit.actor) for visit in new}
-    touched = [visit for visit in stored if (visit.site_id, visit.actor) in actors]
-    merged = merge_visits([*touched, *new])
-    kept = {id(visit) for visit in merged}
-    was = {id(visit) for visit in touched}
-    return (
-        [visit for visit in touched if id(visit) not in kept],
-        [visit for visit in merged if id(visit) not in was],
-    )
-
-
-def _differing(stored: list[Visit], new: list[Visit]) -> tuple[list[Visit], list[Visit]]:
-    """The stored visits that are wrong, and those that should stand in their place."""
-    old = {visit.key: visit for visit in stored}
-    now = {visit.key: visit for visit in new}
-    return (
-        [visit for key, visit in old.items() if now.get(key) != visit],
-        [visit for key, visit in now.items() if old.get(key) != visit],
-    )
-
-
-def _total_changes(before: list[Visit], after: list[Visit]) -> Counter[rollup_store.TotalKey]:
-    changes: Counter[rollup_store.TotalKey] = Counter()
-    for visits, sign in ((before, -1), (after, 1)):
-        for visit in visits:
-            for number, day in visit.days.items():
-                for kind, n in day.types.items():
-                    changes[visit.site_id, number, kind] += sign * n
-    return changes
-
-
-def _by_visitor(visits: Iterable[Visit]) -> dict[Key, list[Visit]]:
-    found: dict[Key, list[Visit]] = defaultdict(list)
-    for visit in visits:
-        found[visit.site_id, visit.visitor].append(visit)
-    return found
-
-
-def _totals(items: Iterable[Item], sites: Mapping[int, Site]) -> Counter[rollup_store.TotalKey]:
-    return Counter(
-        (item.site_id, local_day(item.event.time, sites[item.site_id].time_zone), item.event.type)
-        for item in items
-    )
-
-
-def _entries(items: Iterable[Item], kind: str) -> Counter[ledger.LedgerKey]:
-    return Counter((item.event.at // ledger.MINUTE_MS, item.event.worker, kind, "") for item in items)
-
-
-def _ledger_key(reject: Rejected) -> ledger.LedgerKey:
-    at = reject.event.at if reject.event else reject.record.timestamp_ms
-    worker = reject.event.worker if reject.event else ""
-    return (max(at, 0) // ledger.MINUTE_MS, worker, "rejected", reject.reason)
-
-
-def _reject(item: Item, reason: str, detail: str) -> Rejected:
-    event = item.event
-    return Rejected(LogRecord(item.partition, item.offset, event.at, None, None), reason, detail, event)

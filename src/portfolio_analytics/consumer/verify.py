@@ -23,7 +23,8 @@ from portfolio_analytics.consumer.dictionary_store import Content, Entry, Page, 
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells, add, cells
 from portfolio_analytics.consumer.visit import Visit, visits_of
-from portfolio_analytics.consumer.visit_store import Key, Row, row_event, to_date, visit_of
+from portfolio_analytics.consumer.visit_store import Row, row_event, to_date, visit_of
+from portfolio_analytics.consumer.window import Key
 from portfolio_analytics.shared.record import VISITOR_KNOWN
 
 FETCH = 10_000
@@ -52,10 +53,16 @@ FROM visits ORDER BY site_id, {{0}}
 _KEY = "site_id, month, dimension, value"
 _SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in MEASURES)
 _MONTHS = f"""
-WITH stored AS (SELECT {_KEY}, {_SUMS} FROM rollup_months GROUP BY {_KEY}),
+WITH stored AS (
+    SELECT {_KEY}, {_SUMS} FROM rollup_months JOIN closed_months USING (site_id, month) GROUP BY {_KEY}
+),
 expected AS (
     SELECT site_id, date_trunc('month', day::timestamp)::date AS month, dimension, value, {_SUMS}
-    FROM rollups GROUP BY 1, 2, 3, 4
+    FROM rollups r
+    WHERE EXISTS (
+        SELECT FROM closed_months k
+        WHERE k.site_id = r.site_id AND k.month = date_trunc('month', r.day::timestamp)::date)
+    GROUP BY 1, 2, 3, 4
 )
 SELECT {_KEY}, {", ".join(f"coalesce(stored.{name}, 0)" for name in MEASURES)},
     {", ".join(f"coalesce(expected.{name}, 0)" for name in MEASURES)}
@@ -63,7 +70,7 @@ FROM stored FULL JOIN expected USING ({_KEY})
 WHERE ({", ".join(f"coalesce(stored.{name}, 0)" for name in MEASURES)})
     <> ({", ".join(f"coalesce(expected.{name}, 0)" for name in MEASURES)})
 """
-"""The months that are not the sums of their days."""
+"""The closed months that are not the sums of their days."""
 
 
 class VisitDifference(NamedTuple):

@@ -125,17 +125,12 @@ def merge_visits(visits: Iterable[Visit]) -> list[Visit]:
 
 def merge(a: Visit, b: Visit) -> Visit:
     """The visit that holds the events of both."""
-    first = min(a, b, key=_first_order)
-    entry = min(
-        (visit for visit in (a, b) if visit.entry_time is not None),
-        key=lambda visit: (visit.entry_time, visit.entry_page),
-        default=a,
-    )
-    leave = max(
-        (visit for visit in (a, b) if visit.exit_time is not None),
-        key=lambda visit: (visit.exit_time, visit.exit_page),
-        default=a,
-    )
+    first = min(a, b, key=_first_order) if a.start == b.start else a if a.start < b.start else b
+    # Both have page views, or one has none.
+    entry, leave = (a, a) if b.entry_time is None else (b, b)
+    if a.entry_time is not None and b.entry_time is not None:
+        entry = min(a, b, key=_entry_order)
+        leave = max(a, b, key=_exit_order)
     return Visit(
         a.site_id,
         a.actor,
@@ -273,6 +268,14 @@ def _event_order(event: VisitEvent) -> tuple[int, int, int, bool, int, int, int,
 
 def _visit_order(visit: Visit) -> tuple[int, int, int]:
     return (visit.site_id, visit.actor, visit.start)
+
+
+def _entry_order(visit: Visit) -> tuple[int | None, int | None]:
+    return visit.entry_time, visit.entry_page
+
+
+def _exit_order(visit: Visit) -> tuple[int | None, int | None]:
+    return visit.exit_time, visit.exit_page
 
 
 def _first_order(visit: Visit) -> tuple[int, bool, int, int, int, bool]:

@@ -11,17 +11,21 @@ import psycopg
 
 from portfolio_analytics.consumer.local_day import local_day
 from portfolio_analytics.consumer.visit import Visit, VisitEvent, decode_days, encode_days
+from portfolio_analytics.consumer.window import Key, Window
 from portfolio_analytics.shared.record import VISITOR_KNOWN
-from portfolio_analytics.storage.binary_copy import EPOCH_DAY, INT4, INT8, NULL, blob, copy_rows, instant
+from portfolio_analytics.storage.binary_copy import (
+    EPOCH_DAY,
+    INT4,
+    INT8,
+    NULL,
+    blob,
+    copy_rows,
+    instant,
+    numbers,
+)
 
 DAY_MS = 86_400_000
 _EPOCH = date(1970, 1, 1)
-
-Key = tuple[int, int]  # site and actor or visitor
-
-TEMPORARY = """
-CREATE TEMPORARY TABLE IF NOT EXISTS changed_visits (LIKE visits) ON COMMIT DELETE ROWS;
-"""
 
 _COLUMNS = (
     "actor", "visitor", "start_time", "end_time", "entry_time", "exit_time", "entry_page", "exit_page",
@@ -36,6 +40,8 @@ ON CONFLICT (site_id, key) DO UPDATE SET seen = excluded.seen
 RETURNING site_id, key, continues, long_since
 """
 
+# Planned at each call, for the partitions of the days at hand alone and by what these hold by now: a plan
+# that is kept from when a day was empty may read all of its visits once it is full.
 _MS = "(extract(epoch FROM v.{0}) * 1000)::bigint"
 _SELECT = f"""
 SELECT v.site_id, v.actor, v.visitor, {_MS.format("start_time")}, {_MS.format("end_time")}, v.client_id,
@@ -44,33 +50,29 @@ SELECT v.site_id, v.actor, v.visitor, {_MS.format("start_time")}, {_MS.format("e
 FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) AS k (site_id, key, low, high)
 JOIN visits v ON v.site_id = k.site_id AND v.{{0}} = k.key
     AND v.start_time <= to_timestamp(k.high / 1000.0) AND v.end_time >= to_timestamp(k.low / 1000.0)
-WHERE v.day BETWEEN %s AND %s
+WHERE v.day BETWEEN '{{{{}}}}' AND '{{{{}}}}'
 """
 _BY_VISITOR = _SELECT.format("visitor")
 _BY_ACTOR = _SELECT.format("actor")
 
-_SET = ", ".join(
-    f"{column} = c.{column}" for column in _COLUMNS if column not in ("site_id", "day", "actor", "start_time")
-)
-_UPDATE = f"""
-UPDATE visits v SET {_SET} FROM changed_visits c
-WHERE v.site_id = c.site_id AND v.day = c.day AND v.actor = c.actor AND v.start_time = c.start_time
-    AND v.day BETWEEN %s AND %s
-"""
 _DELETE = """
 DELETE FROM visits v
 USING unnest(%s::int[], %s::date[], %s::bigint[], %s::bigint[]) AS k (site_id, day, actor, start)
 WHERE v.site_id = k.site_id AND v.day = k.day AND v.actor = k.actor
-    AND v.start_time = to_timestamp(k.start / 1000.0) AND v.day BETWEEN %s AND %s
+    AND v.start_time = to_timestamp(k.start / 1000.0) AND v.day BETWEEN '{}' AND '{}'
 """
 
-ROWS = """
-SELECT e.site_id, e.actor, e.visitor, (e.flags & %s) <> 0, (extract(epoch FROM e.time) * 1000)::bigint,
+# The time in ms, and the minute that the index holds (migration 0007).
+_ROWS = """
+SELECT e.site_id, e.actor, e.visitor, (e.flags & %(known)s) <> 0, (extract(epoch FROM e.time) * 1000)::bigint,
     e.type, e.page_id, e.client_id, e.origin_id, coalesce(e.duration_ms, 0), coalesce(e.scroll_depth, -1)::int
-FROM events e WHERE e.site_id = %s
-    AND e.time BETWEEN to_timestamp(%s / 1000.0) AND to_timestamp(%s / 1000.0)
+FROM events e
+WHERE e.site_id = %(site_id)s AND e.actor = ANY(%(actors)s)
+    AND e.time BETWEEN to_timestamp(%(low)s / 1000.0) AND to_timestamp(%(high)s / 1000.0)
+    AND date_bin('1 minute', e.time, 'epoch')
+        BETWEEN date_bin('1 minute', to_timestamp(%(low)s / 1000.0), 'epoch')
+        AND date_bin('1 minute', to_timestamp(%(high)s / 1000.0), 'epoch')
 """
-"""The rows of a site in a window; the parameters are VISITOR_KNOWN, the site, and both ends in ms."""
 
 _FIRST = Struct("!hiqiqiqiq")
 
@@ -98,17 +100,10 @@ class Row(NamedTuple):
     scroll: int
 
 
-class Window(NamedTuple):
-    """Unix milliseconds, both ends included."""
-
-    low: int
-    high: int
-
-
 def lock_keys(cursor: psycopg.Cursor[Any], keys: Iterable[Key]) -> dict[Key, Lock]:
     """Lock actors and visitors, in one order for every consumer, until the transaction ends."""
     ordered = sorted(keys)
-    rows = cursor.execute(_LOCK, [[k[0] for k in ordered], [k[1] for k in ordered]]).fetchall()
+    rows = cursor.execute(_LOCK, [numbers(k[0] for k in ordered), numbers(k[1] for k in ordered)]).fetchall()
     return {
         (site_id, key): Lock(continues, (long_since - _EPOCH).days if long_since else None)
         for site_id, key, continues, long_since in rows
@@ -131,16 +126,14 @@ def load_visits(
     high = max(window.high for window in windows.values()) // DAY_MS
     items = list(windows.items())
     rows = cursor.execute(
-        _BY_ACTOR if by_actor else _BY_VISITOR,
+        (_BY_ACTOR if by_actor else _BY_VISITOR).format(to_date(low), to_date(high)),
         [
-            [key[0] for key, _ in items],
-            [key[1] for key, _ in items],
-            [window.low for _, window in items],
-            [window.high for _, window in items],
-            to_date(low),
-            to_date(high),
+            numbers(key[0] for key, _ in items),
+            numbers(key[1] for key, _ in items),
+            numbers(window.low for _, window in items),
+            numbers(window.high for _, window in items),
         ],
-        prepare=False,  # planned with the days at hand, so that other days' partitions are left out
+        prepare=False,
         binary=True,
     ).fetchall()
     return [visit_of(row) for row in rows]
@@ -154,8 +147,14 @@ def load_rows(cursor: psycopg.Cursor[Any], actors: Iterable[Key], window: Window
         by_site.setdefault(site_id, []).append(actor)
     for site_id, keys in by_site.items():
         rows = cursor.execute(
-            ROWS + " AND e.actor = ANY(%s)",
-            [VISITOR_KNOWN, site_id, window.low, window.high, keys],
+            _ROWS,
+            {
+                "known": VISITOR_KNOWN,
+                "site_id": site_id,
+                "actors": keys,
+                "low": window.low,
+                "high": window.high,
+            },
             prepare=False,
             binary=True,
         ).fetchall()
@@ -182,33 +181,25 @@ def row_event(row: Row, time_zone: str) -> VisitEvent:
 
 
 def write_visits(cursor: psycopg.Cursor[Any], before: Sequence[Visit], after: Sequence[Visit]) -> None:
-    """Replace the visits `before` by the visits `after`."""
-    old = {visit.key for visit in before}
-    new = {visit.key for visit in after}
-    gone = [visit for visit in before if visit.key not in new]
-    if gone:
-        days = [visit.start // DAY_MS for visit in gone]
+    """Replace the visits `before` by the visits `after`.
+
+    Also one that only grew: its end stands in an index, so that PostgreSQL writes it anew in any case.
+    """
+    if before:
+        days = [visit.start // DAY_MS for visit in before]
         cursor.execute(
-            _DELETE,
+            _DELETE.format(to_date(min(days)), to_date(max(days))),
             [
-                [visit.site_id for visit in gone],
+                numbers(visit.site_id for visit in before),
                 [to_date(day) for day in days],
-                [visit.actor for visit in gone],
-                [visit.start for visit in gone],
-                to_date(min(days)),
-                to_date(max(days)),
+                numbers(visit.actor for visit in before),
+                numbers(visit.start for visit in before),
             ],
             prepare=False,
         )
-    changed = [visit for visit in after if visit.key in old]
-    if changed:
-        copy_rows(cursor, "changed_visits", _COLUMNS, map(_pack, changed))
-        days = [visit.start // DAY_MS for visit in changed]
-        cursor.execute(_UPDATE, [to_date(min(days)), to_date(max(days))], prepare=False)
-    added = [visit for visit in after if visit.key not in old]
-    if added:
-        copy_rows(cursor, "visits", _COLUMNS, map(_pack, added))
-    _mark_long(cursor, after)
+    if after:
+        copy_rows(cursor, "visits", _COLUMNS, map(_pack, after))
+        _mark_long(cursor, after)
 
 
 def write_continuations(cursor: psycopg.Cursor[Any], continues: dict[Key, int]) -> None:

@@ -1,7 +1,7 @@
-"""The consumer's loop: poll a batch, store it in one transaction, next.
+"""The consumer's loop: poll, store in one transaction a batch, next.
 
-Synchronous on purpose: one batch at a time is what makes a position mean something. Many consumers run side
-by side as processes.
+Synchronous on purpose: one batch at a time is what makes a position mean something. Of a backlog the next
+batch is decoded while PostgreSQL works on the one before. Many consumers run side by side as processes.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import psycopg
 
 from portfolio_analytics.consumer.bad_rows import POLICY_REASONS
 from portfolio_analytics.consumer.batch import Batch, make_batch
+from portfolio_analytics.consumer.beside import nothing
 from portfolio_analytics.consumer.decode import Rejected
+from portfolio_analytics.consumer.figures import Figures
 from portfolio_analytics.consumer.maintenance import Maintenance
-from portfolio_analytics.consumer.positions import Position, claim, read_positions, record_gap
+from portfolio_analytics.consumer.positions import Position, begin, claim, read_positions, record_gap
 from portfolio_analytics.consumer.transaction import Outcome, Store
 from portfolio_analytics.shared.errors import AnalyticsError, Fenced, LogError, StorageUnavailable
 from portfolio_analytics.shared.log.protocol import LogReader, LogRecord, Positions
@@ -30,6 +35,7 @@ from portfolio_analytics.storage.database import describe
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 5_000
+MAX_POLL = 3 * MAX_BATCH
 POLL_S = 0.5
 # Under steady load a batch is gathered for this long, so that a commit is shared; a lone event never waits.
 CYCLE_S = 0.04
@@ -71,7 +77,10 @@ class Tally:
 
 
 class Worker:
-    """One consumer. `connect` gives a new connection in autocommit mode or raises StorageUnavailable."""
+    """One consumer. `connect` gives a new connection in autocommit mode or raises StorageUnavailable.
+
+    `committed` is told of each batch that was, and how many seconds that took.
+    """
 
     def __init__(
         self,
@@ -82,6 +91,8 @@ class Worker:
         horizon_days: int | None = None,
         maintenance: Maintenance | None = None,
         clock: Callable[[], float] = time.time,
+        figures: Figures | None = None,
+        committed: Callable[[Batch, float], None] | None = None,
     ) -> None:
         self._reader = reader
         self._connect = connect
@@ -93,9 +104,12 @@ class Worker:
         self._store: Store | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._held: dict[int, Position] = {}
+        self._ahead: tuple[Sequence[LogRecord], Batch] | None = None
         self._bad_in_a_row = 0
         self._last_flush = 0.0
         self.tally = Tally()
+        self._figures = figures or Figures()
+        self._when_committed = committed
         reader.on_assigned = self._assigned
         reader.on_revoked = self._revoked
         reader.on_gap = self._gap
@@ -107,6 +121,7 @@ class Worker:
     def run(self) -> None:
         """Consume until `stop`. Raises TooManyBadRows; waits for a log or a database that is away."""
         self._patiently(self._reader.open)
+        self._figures.opened()
         try:
             while not self._stop.is_set():
                 self._step()
@@ -115,12 +130,15 @@ class Worker:
 
     def _step(self) -> None:
         began = time.monotonic()
+        self._figures.turned()
         try:
-            records = self._reader.poll(MAX_BATCH, POLL_S)
+            records = self._reader.poll(MAX_POLL, POLL_S)
         except LogError as error:
             logger.warning("The log is away: %s", error)
+            self._figures.waits(str(error))
             self._stop.wait(1.0)
             return
+        self._figures.goes_on()
         if records:
             self._take(records)
         self._house_keep(idle=not records)
@@ -131,21 +149,34 @@ class Worker:
         mine = [record for record in records if record.partition in self._held]
         if len(mine) < len(records):
             self._claim_again({record.partition for record in records} - self._held.keys())
-        if mine:
-            try:
-                self._patiently(lambda: self._commit(mine))
-            except Fenced as error:
-                self._fenced(error, {record.partition for record in mine})
-
-    def _commit(self, records: Sequence[LogRecord]) -> None:
-        """Store `records`; where a record cannot be stored, halve until it stands alone."""
-        store = self._connected()
-        records = [record for record in records if not self._is_done(record)]
-        if not records:
-            return
-        batch = make_batch(records, store.topic_id)
         try:
-            outcome = store.commit(batch, self._held, self._now_ms())
+            self._commit_all([mine[start : start + MAX_BATCH] for start in range(0, len(mine), MAX_BATCH)])
+        except Fenced as error:
+            self._fenced(error, {record.partition for record in mine})
+
+    def _commit_all(self, chunks: Sequence[Sequence[LogRecord]]) -> None:
+        """Store one chunk after the other, until asked to stop: what was not stored is read again."""
+        for chunk, following in zip_longest(chunks, chunks[1:], fillvalue=()):
+            if not self._patiently(partial(self._commit, chunk, following)):
+                return
+            if self._stop.is_set():
+                return
+
+    def _commit(self, records: Sequence[LogRecord], following: Sequence[LogRecord] = ()) -> None:
+        """Store `records`; where a record cannot be stored, halve until it stands alone.
+
+        `following` will be next, and is decoded meanwhile.
+        """
+        store = self._connected()
+        left = [record for record in records if not self._is_done(record)]
+        if not left:
+            return
+        batch = self._decoded(records if len(left) == len(records) else left)
+        records = left
+        began = time.monotonic()
+        try:
+            ahead = partial(self._decode_ahead, following) if following else nothing
+            outcome = store.commit(batch, self._held, self._now_ms(), ahead)
         except UNSTORABLE as error:
             if len(records) > 1:
                 middle = len(records) // 2
@@ -153,13 +184,28 @@ class Worker:
                 self._commit(records[middle:])
                 return
             batch = _bad_batch(batch, records[0], error)
+            _log_bad(batch.rejected[0])
             outcome = store.commit(batch, self._held, self._now_ms())
-        self._committed(store, batch, outcome)
+        self._committed(store, batch, outcome, time.monotonic() - began)
 
-    def _committed(self, store: Store, batch: Batch, outcome: Outcome) -> None:
+    def _decoded(self, records: Sequence[LogRecord]) -> Batch:
+        # Once: a transaction that failed may have changed whose an event is.
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] is records:
+            return ahead[1]
+        return make_batch(records, self._reader.topic_id)
+
+    def _decode_ahead(self, records: Sequence[LogRecord]) -> None:
+        self._ahead = (records, make_batch(records, self._reader.topic_id))
+
+    def _committed(self, store: Store, batch: Batch, outcome: Outcome, seconds: float) -> None:
         for partition, end in batch.ends.items():
             self._held[partition] = Position(end, self._held[partition].epoch)
-        store.note_latencies(outcome.counted, self._now_ms())
+        now_ms = self._now_ms()
+        store.note_latencies(outcome.counted, now_ms)
+        self._figures.committed(outcome, seconds, now_ms)
+        if self._when_committed is not None:
+            self._when_committed(batch, seconds)
         self.tally.batches += 1
         self.tally.counted += len(outcome.counted)
         self.tally.duplicate += outcome.duplicate
@@ -186,19 +232,22 @@ class Worker:
         position = self._held[record.partition]
         return position.next is not None and record.offset < position.next
 
-    def _patiently(self, action: Callable[[], None]) -> None:
-        """Do `action`, waiting out a database or log that is away."""
+    def _patiently(self, action: Callable[[], None]) -> bool:
+        """Do `action`, waiting out a database or log that is away; False when asked to stop before that."""
         for attempt in range(1_000_000):
             try:
                 action()
             except PASSING as error:
                 reason = describe(error) if isinstance(error, psycopg.Error) else str(error)
                 logger.warning("Waiting, nothing is lost: %s", reason)
+                self._figures.waits(reason)
                 if self._stop.wait(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]):
-                    return
+                    break
                 self._recover()
             else:
-                return
+                self._figures.goes_on()
+                return True
+        return False
 
     def _recover(self) -> None:
         """After a failure: a live connection, and the positions that really hold.
@@ -238,7 +287,9 @@ class Worker:
     def _assigned(self, topic_id: str, partitions: Sequence[int]) -> Positions:
         """Called by the reader when partitions become ours: claim them, say where to go on."""
         if self._store is not None and self._store.topic_id != topic_id:
-            logger.warning("The topic was made anew (id %s): reading it from its beginning.", topic_id)
+            # One that was made before the topic was known says nothing about it.
+            if self._store.topic_id:
+                logger.warning("The topic was made anew (id %s): reading it from its beginning.", topic_id)
             self._store = None
         claimed: dict[int, Position] = {}
 
@@ -246,11 +297,21 @@ class Worker:
             self._connected()
             assert self._connection is not None
             claimed.update(claim(self._connection, topic_id, partitions, self._owner))
+            lows = self._lows([number for number, position in claimed.items() if position.next is None])
+            claimed.update(begin(self._connection, topic_id, claimed, lows))
 
         self._patiently(take)
         self._held.update(claimed)
         logger.info("Partitions %s are ours.", sorted(partitions))
         return {partition: position.next for partition, position in claimed.items()}
+
+    def _lows(self, partitions: Sequence[int]) -> dict[int, int]:
+        """The first offset of each partition that can be asked; one without a leader holds up no other."""
+        lows = {}
+        for partition in partitions:
+            with suppress(LogError):
+                lows[partition] = self._reader.watermarks(partition).low
+        return lows
 
     def _revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
@@ -264,6 +325,7 @@ class Worker:
             wanted,
             resumed - 1,
             resumed,
+            extra={"partition": partition, "offset": wanted},
         )
 
         def write() -> None:
@@ -275,6 +337,7 @@ class Worker:
 
     def _fenced(self, error: Fenced, partitions: set[int]) -> None:
         self.tally.fenced += 1
+        self._figures.fenced()
         logger.warning("Fenced, this batch was dropped: %s", error)
         for partition in partitions:
             self._held.pop(partition, None)
@@ -283,7 +346,10 @@ class Worker:
         """Records of a partition that we do not hold: the group says it is ours, so claim it again."""
         self._stop.wait(1.0)
         for partition, offset in self._assigned(self._reader.topic_id, sorted(partitions)).items():
-            self._reader.seek(partition, self._reader.watermarks(partition).low if offset is None else offset)
+            self._patiently(partial(self._read_from, partition, offset))
+
+    def _read_from(self, partition: int, offset: int | None) -> None:
+        self._reader.seek(partition, self._reader.watermarks(partition).low if offset is None else offset)
 
     def _house_keep(self, *, idle: bool) -> None:
         now = time.monotonic()
@@ -314,6 +380,14 @@ class Worker:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _log_bad(rejected: Rejected) -> None:
+    record = rejected.record
+    ids: dict[str, object] = {"partition": record.partition, "offset": record.offset}
+    if rejected.event is not None:
+        ids["event_id"] = rejected.event.id
+    logger.warning("A record cannot be stored and is kept as a bad row.", extra=ids)
 
 
 def _bad_batch(batch: Batch, record: LogRecord, error: Exception) -> Batch:

@@ -1,0 +1,60 @@
+"""What a consumer counts of itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from portfolio_analytics.consumer.figures import Figures
+from portfolio_analytics.consumer.transaction import Outcome
+from portfolio_analytics.shared.metrics import CONSUMER, INTAKE, Sheet, exposition
+
+
+def test_what_is_committed_is_shown(tmp_path: Path) -> None:
+    sheet = Sheet(tmp_path / "sheet", CONSUMER)
+    figures = Figures(sheet.row)
+    now = 1_000_000
+    latencies = [-3, 4, 10, 11, 700, 4_000_000]
+    outcome = Outcome([now - ms for ms in latencies], 2, Counter(undecodable=3, reason_of_tomorrow=1))
+    figures.committed(outcome, 0.03, now)
+    figures.fenced()
+    text = exposition(sheet, {}).decode()
+    for line in (
+        "portfolio_analytics_consumer_batches_total 1.0",
+        'portfolio_analytics_consumed_total{outcome="counted"} 6.0',
+        'portfolio_analytics_consumed_total{outcome="duplicate"} 2.0',
+        'portfolio_analytics_consumed_total{outcome="rejected"} 4.0',
+        'portfolio_analytics_rejected_total{reason="undecodable"} 3.0',
+        'portfolio_analytics_rejected_total{reason="other"} 1.0',
+        "portfolio_analytics_consumer_fenced_total 1.0",
+        'portfolio_analytics_commit_seconds_bucket{le="0.02"} 0.0',
+        'portfolio_analytics_commit_seconds_bucket{le="0.05"} 1.0',
+        'portfolio_analytics_visible_seconds_bucket{le="0.01"} 3.0',
+        'portfolio_analytics_visible_seconds_bucket{le="0.02"} 4.0',
+        'portfolio_analytics_visible_seconds_bucket{le="1.0"} 5.0',
+        'portfolio_analytics_visible_seconds_bucket{le="3600.0"} 5.0',
+        'portfolio_analytics_visible_seconds_bucket{le="+Inf"} 6.0',
+        "portfolio_analytics_visible_seconds_sum 4000.722",
+    ):
+        assert line in text.splitlines()
+    assert "portfolio_analytics_events_total" not in text
+
+
+def test_a_sheet_shows_what_is_counted_on_it(tmp_path: Path) -> None:
+    intake = Sheet(tmp_path / "sheet", INTAKE)
+    assert "portfolio_analytics_consumed_total" not in exposition(intake, {}).decode()
+    consumer = Sheet(tmp_path / "sheet", CONSUMER)
+    assert "portfolio_analytics_consumed_total" in exposition(intake, {}).decode()
+    assert "portfolio_analytics_events_total" in exposition(consumer, {}).decode()
+
+
+def test_waiting_is_told_until_it_is_over() -> None:
+    figures = Figures()
+    assert figures.problem() == "the database and the log have not been reached yet"
+    figures.opened()
+    assert figures.problem() is None
+    figures.waits("PostgreSQL: away")
+    assert figures.problem() == "PostgreSQL: away"
+    figures.goes_on()
+    assert figures.problem() is None
+    assert not figures.hung()
