@@ -13,14 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import psycopg
 import pytest
 import zstandard
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from portfolio_analytics.shared.record import TIME_FROM_RECEIPT, AttestRecord, EventRecord
-from portfolio_analytics.storage.database import conninfo
+from tests import ports
+from tests.databases import new_database
 from tests.integration.intake_server import ADMIN_TOKEN, IntakeServer, read_all
 
 README_EXAMPLE = """{
@@ -37,30 +35,21 @@ TOKEN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 SECRET_ADDRESS = "203.0.113.77"
 
 
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def own_database(postgres_url: str, migrated_template: str) -> Iterator[str]:
-    name = "test_intake"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(migrated_template)
-            )
-        )
-        yield conninfo(make_conninfo(postgres_url, dbname=name))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database(postgres_url, migrated_template) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def server(own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IntakeServer]:
     """One server for the tests that leave it as it was; it trusts the tests to be a proxy."""
     with IntakeServer(
-        own_database, tmp_path_factory.mktemp("intake"), port(), WORKERS="2", TRUSTED_PROXIES="127.0.0.1"
+        own_database,
+        tmp_path_factory.mktemp("intake"),
+        ports.free_port(),
+        WORKERS="2",
+        TRUSTED_PROXIES="127.0.0.1",
     ) as running:
         with socket.create_connection(("127.0.0.1", running.port), timeout=60) as slow_headers:
             slow_headers.sendall(b"POST /api/analytics HTTP/1.1\r\nHost")
@@ -457,14 +446,14 @@ def test_health_root_and_metrics(server: IntakeServer) -> None:
     browser = server.request("GET", "/", headers={"Accept": "text/html,*/*"})
     assert (browser.status, browser.headers["location"]) == (302, "/dashboard")
     health = server.request("GET", "/api/health")
-    assert (health.status, health.json) == (
-        200,
-        {"status": "healthy", "database": "connected", "log": "connected"},
-    )
+    expected = {"status": "healthy", "database": "connected", "log": "connected"}
+    assert (health.status, {name: health.json[name] for name in expected}) == (200, expected)
+    assert health.json["consumer"]["state"] == "absent"
     assert server.request("GET", "/api/health/live").status == 200
     assert server.request("GET", "/api/health/ready").status == 200
     for answer in (root, health, server.request("GET", "/nowhere")):
         assert answer.headers["x-content-type-options"] == "nosniff"
+    assert server.post().status == 201
     metrics = server.request("GET", "/metrics").body.decode()
     assert float(metrics.split('events_total{place="log"} ')[1].split("\n")[0]) >= 1
     assert server.request("GET", "/metrics", headers={"X-Forwarded-For": "8.8.8.8"}).status == 401
@@ -566,7 +555,7 @@ def test_sigterm_answers_what_was_asked_and_attests_it(database: str, tmp_path: 
             assert time.monotonic() < end
             time.sleep(0.01)
         assert server.stop() == 0
-        assert "Killing" not in server.output()
+        assert "Killing" not in server.output(), server.output()
         stopping.set()
         for sender in senders:
             sender.result()
@@ -591,7 +580,7 @@ def test_connections_that_say_nothing_do_not_hold_up_the_end(
         assert server.stop() == 0
     found = server.journal()
     assert [record.accepted for record in found if isinstance(record, AttestRecord)] != []
-    assert "Killing" not in server.output()
+    assert "Killing" not in server.output(), server.output()
 
 
 def test_what_cannot_be_used_is_said_at_once(database: str, tmp_path: Path, free_port: int) -> None:

@@ -26,11 +26,12 @@ def success(placed: Placed, event_id: UUID) -> bytes:
             f'"event_id":"{event_id}"}}'
         ).encode()
     # The log has the record, and may not say where (protocol.Appended).
-    offset = placed[1] if placed[1] >= 0 else "null"
-    return (
-        f'{{"status":"success","message":"Event queued","partition":{placed[0]},"offset":{offset},'
-        f'"event_id":"{event_id}"}}'
-    ).encode()
+    partition, offset = placed
+    return b'{"status":"success","message":"Event queued","partition":%d,"offset":%b,"event_id":%b}' % (
+        partition,
+        b"%d" % offset if offset >= 0 else b"null",
+        _encode(event_id),  # a sixth of what str() of a UUID takes
+    )
 
 
 def ignored(reason: str) -> bytes:

@@ -12,6 +12,8 @@ import psycopg_pool
 
 from portfolio_analytics.shared.context import LogHealth, Pool
 from portfolio_analytics.storage.database import describe
+from portfolio_analytics.storage.migrate import standing
+from portfolio_analytics.storage.steps import run_async
 
 FRESH_SECONDS = 1.0
 DATABASE_SECONDS = 2.0
@@ -60,12 +62,11 @@ class Health:
                 asyncio.timeout(2 * DATABASE_SECONDS),
                 self._pool.connection(DATABASE_SECONDS) as connection,
             ):
-                await connection.execute("SELECT 1")
+                return (await run_async(connection, standing())).problem
         except psycopg.Error as error:
             return describe(error)
         except (psycopg_pool.PoolTimeout, TimeoutError):
             return "PostgreSQL cannot be reached"
-        return None
 
     async def _ask_log(self) -> str | None:
         try:

@@ -27,6 +27,8 @@ from portfolio_analytics.settings import Network
 from portfolio_analytics.shared.access import Access, Principal
 from portfolio_analytics.shared.errors import InvalidEvent, LogError, RecordTooLarge
 from portfolio_analytics.shared.http import ApiError, error_body
+from portfolio_analytics.shared.log.protocol import Appended
+from portfolio_analytics.shared.logs import request_id
 from portfolio_analytics.shared.rsgi import (
     BodyError,
     BodyReader,
@@ -91,7 +93,7 @@ class Intake:
             sender = self._sender(scope, headers, origin, principal)
             status, answered = await self._record(event, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            self._refuse(proto, error, origin)
+            self._refuse(proto, error, headers)
             return
         proto.response_bytes(status, self._cors.json(origin), answered)
 
@@ -109,7 +111,7 @@ class Intake:
             sender = self._sender(scope, headers, origin, principal)
             status, answered = await self._record_all(events, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            self._refuse(proto, error, origin)
+            self._refuse(proto, error, headers)
             return
         proto.response_bytes(status, self._cors.json(origin), answered)
 
@@ -126,7 +128,7 @@ class Intake:
             event = _pixel_event(scope.query_string, headers.get("referer"))
             status, _ = await self._record(event, sender)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            self._refuse(proto, error, origin)
+            self._refuse(proto, error, headers)
             return
         proto.response_bytes(
             status,
@@ -176,15 +178,22 @@ class Intake:
         now = self._now() // 1_000_000
         prepared = [self._prepare(event, sender, now) for event in events]
         records = [item for item in prepared if isinstance(item, Prepared)]
-        placed = iter(await self._publish_all(records, now))
-        statuses: list[int] = []
-        results: list[bytes] = []
-        for item in prepared:
-            status, result = self._result(item, next(placed) if isinstance(item, Prepared) else None, now)
-            statuses.append(status)
-            results.append(result)
-        worst = max(statuses, default=201)
-        return worst, answer.batch(results, worst == 207)
+        placed = await self._publish_all(records, now)
+        self._accept(placed, now)
+        places = iter(placed)
+        answers = [
+            self._result(item, next(places) if isinstance(item, Prepared) else None, now) for item in prepared
+        ]
+        worst = max((status for status, _ in answers), default=201)
+        return worst, answer.batch([result for _, result in answers], worst == 207)
+
+    def _accept(self, placed: list[Placed | LogError], now: int) -> None:
+        """Count what was stored."""
+        spooled = placed.count(None)
+        logged = sum(1 for place in placed if isinstance(place, Appended))
+        for n, in_log in ((logged, True), (spooled, False)):
+            if n:
+                self._tally.accepted(now, n, in_log)
 
     def _result(
         self, item: Prepared | str | InvalidEvent, placed: Placed | LogError, now: int
@@ -197,7 +206,6 @@ class Intake:
             return self._rejected(item, now)
         if isinstance(placed, LogError):
             return self._rejected(_not_stored(placed), now)
-        self._tally.accepted(now, 1, placed is not None)
         return 202 if placed is None else 201, answer.success(placed, item.event_id)
 
     def _rejected(self, error: InvalidEvent, now: int) -> tuple[int, bytes]:
@@ -213,11 +221,10 @@ class Intake:
         begun = time.perf_counter()
         placed = await self._publisher.publish_many([(record.key, record.value) for record in records])
         self._tally.took(time.perf_counter() - begun)
-        stored = [item for item in placed if not isinstance(item, LogError)]
-        passing = [e for e in placed if isinstance(e, LogError) and not isinstance(e, RecordTooLarge)]
-        if passing and (not stored or all(record.named for record in records)):
-            for item in stored:
-                self._tally.accepted(now, 1, item is not None)
+        failed = [outcome for outcome in placed if isinstance(outcome, LogError)]
+        passing = [error for error in failed if not isinstance(error, RecordTooLarge)]
+        if passing and (len(failed) == len(placed) or all(record.named for record in records)):
+            self._accept(placed, now)
             raise passing[0]
         return placed
 
@@ -239,15 +246,17 @@ class Intake:
         body = error_body("method_not_allowed", f"This takes {allowed}.")
         proto.response_bytes(405, [("allow", allowed), *self._cors.json(origin)], body)
 
-    def _refuse(self, proto: HttpProtocol, error: Exception, origin: str | None) -> None:
+    def _refuse(self, proto: HttpProtocol, error: Exception, headers: Headers) -> None:
         """Answer an error, whichever it is; what nobody foresaw is 500 and in the server's log."""
         if isinstance(error, Disconnected):
             return
         status, code, message, field, extra = _described(error)
         if status == 500:
-            logger.error("an event could not be taken", exc_info=error)
+            ids = {"request_id": request_id(headers.get("x-request-id"))}
+            logger.error("an event could not be taken", exc_info=error, extra=ids)
         self._tally.refused(self._now() // 1_000_000, code)
-        proto.response_bytes(status, [*self._cors.json(origin), *extra], error_body(code, message, field))
+        answered = [*self._cors.json(headers.get("origin")), *extra]
+        proto.response_bytes(status, answered, error_body(code, message, field))
 
 
 def _opened(headers: Headers, body: bytes, limit: int) -> bytes:

@@ -6,6 +6,7 @@ Whoever gets an answer from here may tell the client that its event is stored.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -14,6 +15,7 @@ from portfolio_analytics.producer.breaker import Breaker
 from portfolio_analytics.shared.deadlines import Patience
 from portfolio_analytics.shared.errors import LogError, LogUnavailable, LogUncertain, RecordTooLarge
 from portfolio_analytics.shared.log.protocol import Appended, LogWriter
+from portfolio_analytics.shared.record import mark_spooled
 
 Placed = Appended | None
 """Where a record is in the log; None when it is in the spool, on its way there."""
@@ -34,7 +36,8 @@ class Spool(Protocol):
 class Publisher:
     """Puts records into `log`, or into `spool` if there is one, when the log does not answer in `patience` s.
 
-    A record that the log may have taken (LogUncertain) is spooled too: the event's id tells them apart.
+    A record that the log may have taken (LogUncertain) is spooled too: the event's id makes the two one row,
+    and the mark of what was spooled tells the ledger that they are one acknowledgement.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Publisher:
         self._log = log
         self._spool = spool
         self._clock = clock
+        self._spooled = itertools.count()
         self.breaker = breaker or Breaker()
         self.patience = Patience(patience)
 
@@ -77,7 +81,7 @@ class Publisher:
         results: list[Placed | LogError] = [*await self._append_many(records)]
         failed = [place for place, result in enumerate(results) if _may_be_spooled(result)]
         if failed and self._spool is not None:
-            saved = await self._spool.append_many([records[place] for place in failed])
+            saved = await self._spool.append_many([self._marked(*records[place]) for place in failed])
             for place, outcome in zip(failed, saved, strict=True):
                 result = _log_error(outcome)
                 results[place] = result if isinstance(result, LogError) else None
@@ -114,8 +118,11 @@ class Publisher:
     async def _rescue(self, key: bytes, value: bytes, error: LogError) -> Placed:
         if self._spool is None:
             raise error
-        await self._spool.append(key, value)
+        await self._spool.append(*self._marked(key, value))
         return None
+
+    def _marked(self, key: bytes, value: bytes) -> tuple[bytes, bytes]:
+        return key, mark_spooled(value, next(self._spooled))
 
 
 def _may_be_spooled(outcome: object) -> bool:

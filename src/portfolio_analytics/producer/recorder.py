@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from uuid import UUID
 
 import msgspec
@@ -56,7 +56,7 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recorder:
-    """Makes records for one worker."""
+    """Makes records for one worker. `trace` gives the traceparent of the request that is answered."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class Recorder:
         places: Places,
         limits: Limits,
         allowed_parameters: Collection[str],
+        trace: Callable[[], str | None] | None = None,
     ) -> None:
         self._worker = worker
         self._policy = policy
@@ -74,6 +75,7 @@ class Recorder:
         self._salts = salts
         self._places = places
         self._limits = limits
+        self._trace = trace
         self._allowed = frozenset(name.lower() for name in allowed_parameters)
 
     def prepare(self, event: ClientEvent, sender: Sender, now: int) -> Prepared | str:
@@ -115,34 +117,51 @@ class Recorder:
             site=site.name,
             type=kind,
             page=page,
-            host=host if host != site.name else None,
             time=identity.time,
             at=now,
             day=identity.day,
             worker=self._worker,
             visitor=visitor.hash,
-            visitor_before=before,
             session=session,
             flags=identity.flags | visitor.flags | (IMPORTED if may_import else 0),
-            user_agent=user_agent or None,
-            screen_width=event.screen_width,
-            screen_height=event.screen_height,
-            referrer=clean_referrer(event.referrer, self._allowed) if event.referrer else None,
-            title=cut_text(event.title, MAX_TITLE_CHARS) if event.title else None,
-            duration_ms=_duration_ms(event),
-            target=self._target(event),
-            scroll_depth=None if event.scroll_depth is None else round(event.scroll_depth),
-            props=_props(event) if event.props else None,
-            consent="granted" if event.consent == "granted" else None,
-            consent_version=event.consent_version,
-            country=place.country,
-            region=place.region,
-            city=place.city,
         )
+        if before is not None:
+            record.visitor_before = before
+        if user_agent:
+            record.user_agent = user_agent
+        if host != site.name:
+            record.host = host
+        record.country, record.region, record.city = place.country, place.region, place.city
+        self._describe(record, event)
         if site.is_new:
             self._sites.keep(site)
         key = log_key(site.name, session, visitor.hash, before)
         return Prepared(identity.id, key, encode_record(record), event.event_id is not None)
+
+    def _describe(self, record: EventRecord, event: ClientEvent) -> None:
+        """What an event may say besides. Set where it is said: most is not, and each argument costs."""
+        if event.screen_width is not None:
+            record.screen_width = event.screen_width
+        if event.screen_height is not None:
+            record.screen_height = event.screen_height
+        if event.referrer:
+            record.referrer = clean_referrer(event.referrer, self._allowed)
+        if event.title:
+            record.title = cut_text(event.title, MAX_TITLE_CHARS)
+        if event.duration_ms is not None or event.duration_seconds is not None:
+            record.duration_ms = _duration_ms(event)
+        if event.target is not None or event.element is not None:
+            record.target = self._target(event)
+        if event.scroll_depth is not None:
+            record.scroll_depth = round(event.scroll_depth)
+        if event.props:
+            record.props = _props(event)
+        if event.consent == "granted":
+            record.consent = "granted"
+        if event.consent_version is not None:
+            record.consent_version = event.consent_version
+        if self._trace is not None:
+            record.trace = self._trace()
 
     def _visitor(
         self,
@@ -158,6 +177,13 @@ class Recorder:
             return imported_visitor(site, _text(event.visitor, "visitor"))
         if event.visitor_id is not None and event.consent == "granted":
             return known_visitor(site, event.visitor_id)
+        known = sender.visitors.get((user_agent, site, host))
+        if known is None:
+            known = self._hashed(sender, site, host, user_agent, now)
+            sender.visitors[user_agent, site, host] = known
+        return known
+
+    def _hashed(self, sender: Sender, site: str, host: str | None, user_agent: str, now: int) -> Visitor:
         today = self._salts.of(now // DAY_MS)
         if today is None:
             raise NotReady("the salt of today is not known: the database has not been reached yet")

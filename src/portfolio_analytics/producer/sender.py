@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from portfolio_analytics.producer.visitor import Visitor
 from portfolio_analytics.shared.access import Principal
 
 
 class Sender:
-    """One request's sender. `address` stays in this process; `signal` is a reason to record nothing."""
+    """One request's sender. `address` stays in this process; `signal` is a reason to record nothing.
 
-    __slots__ = ("address", "origin_host", "principal", "signal", "user_agent")
+    `visitors` remembers who the sender is to a site, by user agent, site and page's host, for the next event
+    of a batch.
+    """
+
+    __slots__ = ("address", "origin_host", "principal", "signal", "user_agent", "visitors")
 
     def __init__(
         self,
@@ -23,3 +28,4 @@ class Sender:
         self.origin_host = origin_host
         self.signal = signal
         self.principal = principal
+        self.visitors: dict[tuple[str, str, str | None], Visitor] = {}

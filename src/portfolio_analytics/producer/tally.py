@@ -11,20 +11,19 @@ import contextlib
 import logging
 import secrets
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from portfolio_analytics.shared.errors import LogError
 from portfolio_analytics.shared.metrics import (
     APPEND_SECONDS,
-    CELLS,
     EVENTS,
     IGNORED_EVENTS,
     REFUSALS,
     REFUSED,
     Sheet,
     cell,
+    observe,
 )
 from portfolio_analytics.shared.record import AttestRecord, encode_record
 
@@ -67,8 +66,7 @@ class Tally:
 
     def took(self, seconds: float) -> None:
         """An append was acknowledged after that long."""
-        self._row[_APPENDS + bisect_left(APPEND_SECONDS.bounds, seconds)] += 1
-        self._row[_APPEND_SUM] += int(seconds * 1e6)
+        observe(self._row, APPEND_SECONDS, seconds)
 
     async def attest(self, append: Append) -> None:
         """Put what was counted into the log. When that fails the same record is sent again the next time."""
@@ -119,6 +117,4 @@ class Tally:
 
 _LOGGED = cell(EVENTS, "log")
 _SPOOLED = cell(EVENTS, "spool")
-_APPENDS = CELLS[APPEND_SECONDS.name]
-_APPEND_SUM = _APPENDS + len(APPEND_SECONDS.bounds) + 1
 _REFUSED_CELLS = {reason: cell(REFUSED, reason) for reason in REFUSALS}

@@ -1,4 +1,7 @@
-"""What a worker keeps fresh from PostgreSQL, so that no request waits for it: salts and sites."""
+"""What a worker keeps fresh from PostgreSQL, so that no request waits for it: salts and sites.
+
+Before all else it waits for the schema that it needs.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from portfolio_analytics.producer.salts import Salts, refresh_salts
 from portfolio_analytics.producer.sites import Sites
 from portfolio_analytics.shared.context import Pool
 from portfolio_analytics.storage.database import describe
+from portfolio_analytics.storage.migrate import standing
 from portfolio_analytics.storage.sites import policies
 from portfolio_analytics.storage.steps import run_async
 
@@ -45,12 +49,24 @@ class Upkeep:
         self._clock = clock
         self._salts_due = float("-inf")
         self._complaint = ""
+        self._has_schema = False
+
+    @property
+    def has_schema(self) -> bool:
+        """Whether the database's schema was found to be one that this version runs on."""
+        return self._has_schema
 
     async def refresh(self) -> bool:
         """Read what is due; whether that went well."""
         now = self._now() // 1_000_000
         try:
             async with self._pool.connection(DATABASE_SECONDS) as connection:
+                if not self._has_schema:
+                    problem = (await run_async(connection, standing())).problem
+                    if problem is not None:
+                        self._complain(problem)
+                        return False
+                    self._has_schema = True
                 if self._clock() >= self._salts_due or not self._salts.ready(now):
                     await refresh_salts(connection, self._salts, now)
                     self._salts_due = self._clock() + SALTS_EVERY

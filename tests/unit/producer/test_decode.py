@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
+from collections.abc import Callable
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolio_analytics.producer.decode import MAX_EVENTS, decode_batch, decode_event
+from portfolio_analytics.producer.decode import MAX_EVENTS, decode_batch, decode_event, event_of, parse
 from portfolio_analytics.producer.event import ClientEvent
 from portfolio_analytics.shared.errors import InvalidEvent
 
@@ -156,7 +158,9 @@ def test_a_batch_is_an_array_or_lines() -> None:
         VALID + b"\n" + VALID + b"\r\n\n",
         VALID + b"\n" + VALID,
     ):
-        assert [type(event) for event in decode_batch(body)] == [ClientEvent, ClientEvent]
+        events = decode_batch(body)
+        assert len(events) == 2
+        assert all(isinstance(event, ClientEvent) for event in events)
     assert decode_batch(b"[]") == []
 
 
@@ -221,3 +225,25 @@ def test_json_never_raises_anything_else(document: dict[str, object], required: 
         document = {"event_type": "page_view", "page": "/", **document}
     with contextlib.suppress(InvalidEvent):
         assert decode_event(msgspec.json.encode(document)).page
+
+
+@given(st.dictionaries(fields, json_values), st.booleans())
+def test_one_step_reads_what_two_steps_read(document: dict[str, object], required: bool) -> None:
+    if required:
+        document = {"event_type": "page_view", "page": "/", **document}
+    body = msgspec.json.encode(document)
+
+    def read(event: Callable[[], ClientEvent]) -> object:
+        try:
+            return msgspec.to_builtins(event(), builtin_types=(uuid.UUID,))
+        except InvalidEvent as error:
+            return error.code, error.field, error.message
+
+    expected = read(lambda: event_of(parse(body)))
+    assert read(lambda: decode_event(body)) == expected
+    [found] = decode_batch(b"[" + body + b"]")
+    assert (
+        expected == (found.code, found.field, found.message)
+        if isinstance(found, InvalidEvent)
+        else read(lambda: found) == expected
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -15,6 +16,13 @@ from portfolio_analytics.producer.breaker import Breaker
 from portfolio_analytics.producer.publisher import Publisher
 from portfolio_analytics.shared.errors import LogError, LogUncertain, RecordTooLarge
 from portfolio_analytics.shared.log.journal import JournalReader, JournalWriter
+from portfolio_analytics.shared.record import (
+    SPOOLED,
+    AttestRecord,
+    EventRecord,
+    decode_record,
+    encode_record,
+)
 
 
 @asynccontextmanager
@@ -59,11 +67,24 @@ def stored(path: Path) -> list[bytes]:
         reader.close()
 
 
+def event(kind: str) -> bytes:
+    """A record of an event of that type."""
+    found = EventRecord(id=uuid.uuid4(), site="example.com", type=kind, page="/", time=0, at=0, day=0)
+    return encode_record(found)
+
+
+def kinds(path: Path, *, marked: bool) -> list[str]:
+    """The types of the events that are stored, all of which bear the spool's mark or none."""
+    records = [decode_record(value) for value in stored(path)]
+    assert all(isinstance(r, EventRecord) and bool(r.flags & SPOOLED) is marked for r in records)
+    return [record.type for record in records if isinstance(record, EventRecord)]
+
+
 async def test_a_record_goes_to_the_log(tmp_path: Path) -> None:
     async with publisher(tmp_path, spool=True) as to:
-        assert await to.publish(b"k", b"one") == (0, 0)
-        assert await to.publish_many([(b"k", b"two"), (b"k", b"three")]) == [(0, 1), (0, 2)]
-    assert stored(tmp_path / "log") == [b"one", b"two", b"three"]
+        assert await to.publish(b"k", event("one")) == (0, 0)
+        assert await to.publish_many([(b"k", event("two")), (b"k", event("three"))]) == [(0, 1), (0, 2)]
+    assert kinds(tmp_path / "log", marked=False) == ["one", "two", "three"]
     assert stored(tmp_path / "spool") == []
 
 
@@ -71,24 +92,39 @@ async def test_a_log_that_does_not_answer_is_left_for_the_spool(tmp_path: Path) 
     async with publisher(tmp_path, spool=True) as to:
         with stuck(tmp_path / "log"):
             begun = time.monotonic()
-            assert await asyncio.gather(*[to.publish(b"k", b"%d" % n) for n in range(20)]) == [None] * 20
+            assert await asyncio.gather(*[to.publish(b"k", event(f"{n}")) for n in range(20)]) == [None] * 20
             assert time.monotonic() - begun < 3
             assert not to.breaker.closed
             # Now nobody waits, except for the one who tries.
             begun = time.monotonic()
-            assert await to.publish_many([(b"k", b"20"), (b"k", b"21")]) == [None, None]
-            assert await to.publish(b"k", b"22") is None
+            assert await to.publish_many([(b"k", event("20")), (b"k", event("21"))]) == [None, None]
+            assert await to.publish(b"k", event("22")) is None
             assert time.monotonic() - begun < 2
-    assert sorted(map(int, stored(tmp_path / "spool"))) == list(range(23))
+    assert sorted(map(int, kinds(tmp_path / "spool", marked=True))) == list(range(23))
+
+
+async def test_what_is_spooled_is_numbered_and_what_is_no_event_is_left_alone(tmp_path: Path) -> None:
+    attest = encode_record(AttestRecord(worker="w", sequence=1, accepted={"0": 3}))
+    same = event("same")
+    async with publisher(tmp_path, spool=True) as to:
+        with stuck(tmp_path / "log"):
+            await to.publish(b"k", same)
+            await to.publish_many([(b"k", same), (b"k", attest)])
+    first, second, third = stored(tmp_path / "spool")
+    assert third == attest
+    numbers = [
+        record.flags for record in map(decode_record, (first, second)) if isinstance(record, EventRecord)
+    ]
+    assert len(set(numbers)) == 2
 
 
 async def test_the_log_is_tried_again(tmp_path: Path) -> None:
     async with publisher(tmp_path, spool=True) as to:
         with stuck(tmp_path / "log"):
-            await asyncio.gather(to.publish(b"k", b"one"), to.publish(b"k", b"two"))
+            await asyncio.gather(to.publish(b"k", event("one")), to.publish(b"k", event("two")))
             assert not to.breaker.closed
         end = time.monotonic() + 10
-        while await to.publish(b"k", b"again") is None:
+        while await to.publish(b"k", event("again")) is None:
             assert time.monotonic() < end
             await asyncio.sleep(0.05)
         assert to.breaker.closed
@@ -102,11 +138,13 @@ async def test_a_slow_spool_is_waited_for(tmp_path: Path) -> None:
             spool.enter_context(stuck(tmp_path / "spool"))
             loop.call_later(1.5, spool.close)
             one, two, many = await asyncio.gather(
-                to.publish(b"k", b"one"), to.publish(b"k", b"two"), to.publish_many([(b"k", b"three")])
+                to.publish(b"k", event("one")),
+                to.publish(b"k", event("two")),
+                to.publish_many([(b"k", event("three"))]),
             )
         assert (one, two) == (None, None)
         assert many == [None]
-    assert sorted(stored(tmp_path / "spool")) == [b"one", b"three", b"two"]
+    assert sorted(kinds(tmp_path / "spool", marked=True)) == ["one", "three", "two"]
 
 
 async def test_without_a_spool_the_error_is_the_answer(tmp_path: Path) -> None:
@@ -120,7 +158,7 @@ async def test_without_a_spool_the_error_is_the_answer(tmp_path: Path) -> None:
 
 async def test_when_both_fail_nothing_is_promised(tmp_path: Path) -> None:
     async with publisher(tmp_path, spool=True) as to:
-        for publish in (to.publish(b"k", b"one"), to.publish_many([(b"k", b"two")])):
+        for publish in (to.publish(b"k", event("one")), to.publish_many([(b"k", event("two"))])):
             for name in ("log", "spool"):
                 (tmp_path / name).unlink()
                 (tmp_path / name).mkdir()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolio_analytics.consumer.decode import Decoded, decode
+from portfolio_analytics.consumer.decode import decode
 from portfolio_analytics.producer.address import Places
 from portfolio_analytics.producer.decode import decode_event
 from portfolio_analytics.producer.event import ClientEvent
@@ -316,7 +316,7 @@ def test_the_consumer_can_take_every_record(
         if isinstance(prepared, str):
             return
         found = decode(LogRecord(0, 7, now, prepared.key, prepared.value), "topic")
-        assert isinstance(found, Decoded), found
+        assert isinstance(found, EventRecord), found
         assert b"\\u0000" not in prepared.value
         assert len(prepared.key) + len(prepared.value) < 1_000_000
 
