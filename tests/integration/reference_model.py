@@ -197,6 +197,8 @@ class Model:
     def _group_values(self, name: str, visit: Visit, event: Event) -> list[str]:
         if name == "event:goal":
             return [goal.name for goal in self.goals if _reaches(goal, event)]
+        if name == "event:props":
+            return [prop for prop, value in event.props.items() if value]
         return [self._value(name, visit, event)]
 
     def _value(self, name: str, visit: Visit, event: Event) -> str:
@@ -254,7 +256,7 @@ class Model:
         kept = [
             index
             for index, group in enumerate(query.groups)
-            if share == "group_conversion_rate" and group != "event:goal" and "event:props:" not in group
+            if share == "group_conversion_rate" and group != "event:goal" and "event:props" not in group
         ]
         found = self._sums([query.groups[index] for index in kept], rest, span)
         return len(found["visitors"].get((key[0], *(key[index + 1] for index in kept)), {}))

@@ -94,7 +94,9 @@ def histories(draw: st.DrawFn, name: str, midnight: int) -> list[EventRecord]:
                     duration_ms=draw(st.sampled_from((None, 0, 1500, 40_000))),
                     scroll_depth=draw(st.sampled_from((None, None, 0, 30, 100))),
                     props=draw(
-                        st.sampled_from((None, {"plan": "Pro"}, {"plan": "free", "n": 3, "ok": True}))
+                        st.sampled_from(
+                            (None, {"plan": "Pro"}, {"plan": "free", "n": 3, "ok": True, "": 1, "none": ""})
+                        )
                     ),
                 )
             )
@@ -102,9 +104,9 @@ def histories(draw: st.DrawFn, name: str, midnight: int) -> list[EventRecord]:
 
 
 GROUPS = (
-    "event:page", "event:name", "event:hostname", "event:goal", "event:props:plan", "event:props:n",
-    "visit:source", "visit:channel", "visit:referrer", "visit:utm_source", "visit:utm_medium",
-    "visit:utm_campaign", "visit:country", "visit:city", "visit:device", "visit:browser",
+    "event:page", "event:name", "event:hostname", "event:goal", "event:props", "event:props:plan",
+    "event:props:n", "visit:source", "visit:channel", "visit:referrer", "visit:utm_source",
+    "visit:utm_medium", "visit:utm_campaign", "visit:country", "visit:city", "visit:device", "visit:browser",
     "visit:browser_version", "visit:os", "visit:os_version", "visit:screen", "visit:entry_page",
     "visit:exit_page",
 )  # fmt: skip
@@ -239,7 +241,10 @@ def test_engine_and_model_agree(feeder: Feeder, engine: Engine, runner: asyncio.
         doubled = data.draw(st.permutations([*records, *records[::2]]))
         feeder.add_site(site)
         cut = data.draw(st.integers(0, len(doubled)))
-        events = flatten((feeder.feed(doubled[:cut], 0), feeder.feed(doubled[cut:], 1)))
+        fed = feeder.feed(doubled[:cut], 0)
+        if data.draw(st.booleans()):
+            feeder.close_months()
+        events = flatten((fed, feeder.feed(doubled[cut:], 1)))
         model = Model(events, zone, goals)
         stored = runner.run(engine.site(site.name))
         assert stored is not None

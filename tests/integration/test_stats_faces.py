@@ -213,6 +213,24 @@ class TestQuery:
         wrong = await ask(client, {"metrics": ["visitors"], "filters": [["is", "event:goal", ["Sale"]]]}, 400)
         assert wrong["field"] == "filters[0][2][0]"
 
+    async def test_the_names_of_properties(self, client: httpx.AsyncClient, feeder: Feeder) -> None:
+        evening = at("2026-03-01T19:00:00")
+        props = {"plan": "free", "n": 0, "empty": "", "": "nameless"}
+        feeder.feed([record(ONE.name, evening + number, visitor=3, props=props) for number in (1, 2)])
+        names = {"metrics": ["visitors", "events"], "dimensions": ["event:props"]}
+        found = await ask(client, names)
+        assert [(row["dimensions"], row["metrics"]) for row in found["results"]] == [
+            (["plan"], [2, 3]),
+            (["n"], [1, 2]),
+        ]
+        assert found["meta"]["source"] == "rows"
+        one = await ask(client, {**names, "filters": [["is", "visit:source", ["Google"]]]})
+        assert one["results"] == [{"dimensions": ["plan"], "metrics": [1, 1]}]
+        before = await ask(client, {**names, "date_range": ["2026-02-01", "2026-02-28"]})
+        assert before["results"] == []
+        wrong = await ask(client, {**names, "filters": [["is", "event:props", ["plan"]]]}, 400)
+        assert (wrong["error"], wrong["field"]) == ("invalid_query", "filters[0][1]")
+
     async def test_a_regular_expression_that_is_none(self, client: httpx.AsyncClient) -> None:
         tree = ["or", [["matches", "visit:city", ["a", "("]]]]
         wrong = await ask(client, {"metrics": ["visits"], "filters": [tree]}, 400)
@@ -285,6 +303,8 @@ class TestV1:
             client, "breakdown", property="event:props:plan", filters="visit:source==Google", metrics="events"
         )
         assert props["results"] == [{"plan": "pro", "events": 1}]
+        names = await self.get(client, "breakdown", property="event:props", metrics="visitors")
+        assert names["results"] == [{"props": "plan", "visitors": 1}]
 
     async def test_visitors_now(self, client: httpx.AsyncClient, feeder: Feeder) -> None:
         assert await self.get(client, "realtime/visitors") == 0

@@ -6,19 +6,25 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
+import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 
+from portfolio_analytics.shared.access import digest
 from portfolio_analytics.stats import realtime_face
 from portfolio_analytics.stats.reader import Reader
 from portfolio_analytics.stats.realtime_face import Channel
 from portfolio_analytics.stats.routes import now
+from portfolio_analytics.storage import public_links, sessions, steps, tokens
+from portfolio_analytics.storage.database import connect
+from portfolio_analytics.storage.steps import Steps
 from tests.integration.stats_client import AUTHORIZED, stats_app, stats_client
-from tests.integration.stats_history import Feeder, Site, record
+from tests.integration.stats_history import Feeder, Site, at, record
 
 SITE = Site("live.example", "UTC")
 PATIENCE = 30.0
@@ -35,8 +41,15 @@ def feeder(database: str) -> Iterator[Feeder]:
 class Listener:
     """A client of a stream, at the level of ASGI: it reads while the answer is under way, and can leave."""
 
-    def __init__(self, app: Starlette, path: str, last_event_id: str | None = None) -> None:
-        headers = [(b"authorization", AUTHORIZED["Authorization"].encode()), (b"host", b"localhost")]
+    def __init__(
+        self,
+        app: Starlette,
+        path: str,
+        last_event_id: str | None = None,
+        *,
+        credential: tuple[bytes, bytes] = (b"authorization", AUTHORIZED["Authorization"].encode()),
+    ) -> None:
+        headers = [credential, (b"host", b"localhost")]
         if last_event_id is not None:
             headers.append((b"last-event-id", last_event_id.encode()))
         path, _, query = path.partition("?")
@@ -46,7 +59,7 @@ class Listener:
             "headers": headers, "client": ("127.0.0.1", 1), "server": None, "state": {},
         }  # fmt: skip
         self._app = app
-        self._pieces: asyncio.Queue[bytes] = asyncio.Queue()
+        self.pieces: asyncio.Queue[bytes] = asyncio.Queue()
         self._gone = asyncio.Event()
         self.headers: dict[bytes, bytes] = {}
 
@@ -61,7 +74,7 @@ class Listener:
     async def event(self) -> tuple[str, str, dict[str, Any]]:
         """The next event: its id, its kind, its data."""
         while True:
-            piece = await asyncio.wait_for(self._pieces.get(), PATIENCE)
+            piece = await asyncio.wait_for(self.pieces.get(), PATIENCE)
             if piece.startswith(b":"):
                 continue
             fields = dict(line.split(b": ", 1) for line in piece.strip().split(b"\n"))
@@ -74,6 +87,10 @@ class Listener:
             if any(event["id"] == event_id for event in message[2]["events"]):
                 return message
 
+    async def ended(self) -> None:
+        """Wait until the server ends the stream by itself."""
+        await asyncio.wait_for(asyncio.shield(self._task), PATIENCE)
+
     async def _receive(self) -> dict[str, Any]:
         await self._gone.wait()
         return {"type": "http.disconnect"}
@@ -82,7 +99,7 @@ class Listener:
         if message["type"] == "http.response.start":
             self.headers = dict(message["headers"])
         elif message.get("body"):
-            self._pieces.put_nowait(message["body"])
+            self.pieces.put_nowait(message["body"])
 
 
 @pytest.fixture
@@ -119,8 +136,32 @@ async def test_nothing_tells_whose_an_event_is(app: Starlette, feeder: Feeder) -
     happen(feeder, visitor=8_765_432_101, session="session-of-someone")
     async with Listener(app, "/api/realtime?site=live.example") as listener:
         data = (await listener.event())[2]
-    assert set(data["events"][0]) <= {"id", "site", "time", "type", "page", "country", "browser", "device"}
+    assert set(data["events"][0]) <= {
+        "id", "site", "time", "type", "page", "source", "country", "browser", "device"
+    }  # fmt: skip
     assert "8765432101" not in str(data)
+
+
+async def test_an_event_says_where_its_visit_came_from(database: str, feeder: Feeder) -> None:
+    """Also one without a referrer of its own, and across midnight."""
+    midnight = at("2026-11-02T00:00:00")
+    feeder.feed(
+        [
+            record(SITE.name, midnight - 600_000, page="/1", referrer="https://www.google.com/", session="s"),
+            record(SITE.name, midnight + 300_000, page="/2", session="s"),
+            record(SITE.name, midnight + 400_000, page="/3", visitor=2),
+            record(SITE.name, midnight + 500_000, page="/4?utm_medium=email", visitor=3),
+        ]
+    )
+    moment = datetime.fromtimestamp(midnight / 1000 + 600, UTC)
+    async with (
+        AsyncConnectionPool(database, min_size=1, max_size=2, open=False) as pool,
+        contextlib.aclosing(Channel(Reader(pool, at_once=1), lambda: moment, None).listen(None)) as messages,
+    ):
+        message = await asyncio.wait_for(anext(messages), PATIENCE)
+    data = msgspec.json.decode(message.partition(b"data: ")[2])
+    shown = [(event["page"], event["source"]) for event in data["events"]]
+    assert shown == [("/4", None), ("/3", None), ("/2", "Google"), ("/1", "Google")]
 
 
 async def test_a_listener_that_comes_back_is_told_what_it_missed(app: Starlette, feeder: Feeder) -> None:
@@ -214,3 +255,38 @@ async def test_quiet_listeners_hear_a_heartbeat(
     ):
         while await asyncio.wait_for(anext(messages), PATIENCE) != b": still here\n\n":
             pass
+
+
+@pytest.mark.parametrize("kind", ["token", "session", "link"])
+async def test_a_stream_ends_with_its_token_session_or_link(
+    kind: str, app: Starlette, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One on which nothing happens, within a heartbeat; that of somebody else goes on."""
+    monkeypatch.setattr(realtime_face, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(realtime_face, "CHECK_EVERY", 0.1)
+    path = f"/api/realtime?site={SITE.name}"
+    with connect(database) as connection:
+        mine, end = credential(connection, kind)
+        share = f"&share={mine[1].decode()}" if kind == "link" else ""
+        async with Listener(app, path + share, credential=mine) as listener, Listener(app, path) as another:
+            for each in (listener, another):
+                assert (await each.event())[1] == "snapshot"
+            steps.run(connection, end)
+            await listener.ended()
+            for _ in range(20):  # heartbeats, each of them after a look at its access
+                assert await asyncio.wait_for(another.pieces.get(), PATIENCE)
+
+
+def credential(connection: psycopg.Connection, kind: str) -> tuple[tuple[bytes, bytes], Steps[None]]:
+    """The header with a new credential that reads SITE, and what ends it. A link goes into the query."""
+    if kind == "link":
+        _, link = steps.run(connection, public_links.create(SITE.name, "link", "test"))
+        return (b"x-link", link.reveal().encode()), public_links.revoke(SITE.name, "link", "test")
+    _, token = steps.run(connection, tokens.create("reader", ["read"], SITE.name, "test"))
+    if kind == "token":
+        header = (b"authorization", f"Bearer {token.reveal()}".encode())
+        return header, tokens.revoke("reader", "test")
+    principal = steps.run(connection, tokens.lookup(digest(token.reveal())))
+    assert principal is not None
+    session = steps.run(connection, sessions.start(principal, None)).reveal()
+    return (b"cookie", f"portfolio_session={session}".encode()), sessions.end(session, None)

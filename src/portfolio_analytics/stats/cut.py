@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from portfolio_analytics.stats.dimension import ENTRY_PAGE, GOAL, PAGE, PROPS, level
+from portfolio_analytics.stats.dimension import ENTRY_PAGE, GOAL, PAGE, PROP_NAMES, PROPS, level
 from portfolio_analytics.stats.metric import (
     GROUP_CONVERSION_RATE,
     METRICS,
@@ -75,7 +75,9 @@ def whole_cut(query: Query, share: str, period: Period, buckets: Buckets | None)
     children = tuple(child for child in query.filters.children if not _is_of_conversion(child))
     groups: tuple[str, ...] = ()
     if share == GROUP_CONVERSION_RATE:
-        groups = tuple(name for name in query.groups if name != GOAL and not name.startswith(PROPS))
+        groups = tuple(
+            name for name in query.groups if name not in (GOAL, PROP_NAMES) and not name.startswith(PROPS)
+        )
     return Cut(visitors, groups, All(children), period, buckets)
 
 

@@ -1,7 +1,8 @@
 """Dimensions: what a query can be broken down by and filtered on, as one table.
 
 A dimension of level `visit` has one value in a visit, one of level `event` has one in an event (event:goal
-has any number). A value that is '' is absent: a breakdown leaves it out, a filter can name it.
+has any number, event:props one for each property). A value that is '' is absent: a breakdown leaves it out, a
+filter can name it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ Level = Literal["visit", "event"]
 DIRECT_SOURCE: Final = "Direct / None"
 DIRECT_CHANNEL: Final = "Direct"
 
+PROP_NAMES: Final = "event:props"
 PROPS: Final = "event:props:"
 GOAL: Final = "event:goal"
 PAGE: Final = "event:page"
@@ -117,8 +119,13 @@ DIMENSIONS: Final[dict[str, Dimension]] = {
 TOTAL_ROLLUPS: Final = dict.fromkeys(VISIT_SUMS, TOTAL_ROLLUP) | dict.fromkeys(SCROLL_SUMS, PAGE_ROLLUP)
 
 
-def is_known(name: str) -> bool:
-    """Whether a query may group by or filter on `name` (time dimensions aside)."""
+def is_group(name: str) -> bool:
+    """Whether a query may group by `name` (time dimensions aside)."""
+    return name == PROP_NAMES or is_filter(name)
+
+
+def is_filter(name: str) -> bool:
+    """Whether a query may filter on `name`."""
     return name in DIMENSIONS or name == GOAL or (name.startswith(PROPS) and len(name) > len(PROPS))
 
 

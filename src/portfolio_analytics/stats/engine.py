@@ -21,6 +21,7 @@ it lies. Days are the site's local days.
   the filters other than those on event:goal and event:props:*, in the same bucket of time.
   group_conversion_rate: by those in the same group.
 * has_done: the visit holds an event that matches, at whatever time.
+* By event:props, an event is in the group of each property that it has.
 * A group appears when any sum behind its metrics is not 0. A value '' is absent and makes no group.
 """
 
@@ -34,7 +35,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from portfolio_analytics.stats import planner
+from portfolio_analytics.stats import leaders, planner
 from portfolio_analytics.stats.metric import SHARES, change
 from portfolio_analytics.stats.period import DAY, Buckets, Period, compared, resolve
 from portfolio_analytics.stats.planner import Group, Plan
@@ -176,6 +177,12 @@ async def _run(
     cursor: Cursor, query: Query, site: Site, period: Period, only: Sequence[Group] | None = None
 ) -> tuple[Plan, list[Row]]:
     edges = await _edges(cursor, query, site, period)
+    if edges.many and only is None:
+        plan = planner.plan(query, site, period, edges, leading=True)
+        if plan.leads:
+            rows = await fetch(cursor, plan.statement, plan.params)
+            if leaders.are_proven(query, rows):
+                return plan, [row[:-1] for row in rows]
     plan = planner.plan(query, site, period, edges, only)
     if edges.known or planner.needs_rows(query, site, period):
         await cursor.execute(_FOR_ROWS)
@@ -187,9 +194,10 @@ async def _edges(cursor: Cursor, query: Query, site: Site, period: Period) -> Ed
     first_day, last_day = period.start.date(), period.end.date()
     params: dict[str, Any] = {"site_id": site.site_id, "start": period.start, "end": period.end}
     params |= {"first": period.first, "last": period.last, "first_day": first_day, "last_day": last_day}
-    known, last_rolled_up = False, None
+    known, months, many = False, [], False
     if planner.needs_days(query, site, period):
-        known, last_rolled_up = (await fetch(cursor, statement("stats_days"), params))[0]
+        params["dimension"] = planner.leads_in(query, site, period)
+        known, months, many = (await fetch(cursor, statement("stats_days"), params))[0]
     # A visit of less than a day that is active in the period began on the day before it or later.
     params["oldest_day"] = first_day - DAY
     if known or planner.needs_rows(query, site, period):
@@ -198,7 +206,7 @@ async def _edges(cursor: Cursor, query: Query, site: Site, period: Period) -> Ed
     early, late = None, None
     if planner.needs_ends(query, site, period):
         early, late = (await fetch(cursor, statement("stats_ends"), params))[0]
-    return Edges(early or period.start, late or period.end, params["oldest_day"], known, last_rolled_up)
+    return Edges(early or period.start, late or period.end, params["oldest_day"], known, tuple(months), many)
 
 
 def _unordered(query: Query) -> Query:

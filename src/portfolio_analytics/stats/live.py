@@ -33,13 +33,17 @@ class LiveMinute(msgspec.Struct, frozen=True):
 
 
 class LiveEvent(msgspec.Struct, frozen=True):
-    """One event, without anything that tells whose it is; `time` in Unix milliseconds."""
+    """One event, without anything that tells whose it is; `time` in Unix milliseconds.
+
+    `source` is its visit's; None: not known, direct, or of a visit that began before yesterday (UTC).
+    """
 
     id: str
     site: str
     time: int
     type: str
     page: str | None = None
+    source: str | None = None
     country: str | None = None
     browser: str | None = None
     device: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from portfolio_analytics.stats import rollups, rows
+from portfolio_analytics.stats import leaders, rollups, rows
 from portfolio_analytics.stats.cut import Cut, main_cut, parts, whole_cut
 from portfolio_analytics.stats.metric import METRICS, PERCENTAGE, SHARES
 from portfolio_analytics.stats.period import DAY, Buckets, Period, cut, time_unit
@@ -26,35 +26,64 @@ APART = 8 * DAY
 class Plan:
     """A statement, each row of which holds the query's dimensions, its metrics, and how many rows there are.
 
-    A time dimension's value is the number of its bucket.
+    A time dimension's value is the number of its bucket. `leads`: only the first groups are looked for, a
+    last column holds what they have to exceed (leaders.py), and the number of rows is not that of all groups.
     """
 
     statement: sql.Composed
     params: Params
     buckets: Buckets | None
+    leads: bool = False
 
 
-def plan(query: Query, site: Site, period: Period, edges: Edges, only: Sequence[Group] | None = None) -> Plan:
-    """How to answer `query` for `period`. `only`: these groups are wanted, without limit."""
+def plan(
+    query: Query,
+    site: Site,
+    period: Period,
+    edges: Edges,
+    only: Sequence[Group] | None = None,
+    *,
+    leading: bool = False,
+) -> Plan:
+    """How to answer `query` for `period`. `only`: these groups are wanted, without limit.
+
+    `leading`: look for the first groups alone, if there is a way to.
+    """
     params = Params(site_id=site.site_id, site=site.name, start=period.start, end=period.end)
     params.update(early=edges.early, late=edges.late, oldest_day=edges.oldest_day, last_day=period.end.date())
     params.update(first_event_day=edges.early.date() - APART, last_event_day=edges.late.date() + APART)
     buckets = buckets_of(query, period)
     columns = [*_dimension_columns(query), *map(_metric, query.metrics), sql.SQL("count(*) OVER ()")]
+    main = main_cut(query, period, buckets)
+    head: sql.Composable = sql.SQL("")
+    among = _values(query, only, params)
+    lead = leads_in(query, site, period) if leading and only is None and not edges.known else None
+    if lead is not None:
+        found = leaders.lists(query, lead, rollups.spans(main, edges), params)
+        head = sql.SQL("WITH heads AS MATERIALIZED ({}) ").format(found)
+        columns.append(leaders.BOUND)
+        among = leaders.CANDIDATES
     wholes = [
-        _whole(query, share, site, period, buckets, params, edges)
+        _whole(query, share, site, period, buckets, params, edges, among)
         for share in SHARES
         if share in query.metrics
     ]
-    statement = sql.SQL("SELECT {} FROM {} m{} WHERE {} ORDER BY {}{}").format(
+    statement = sql.SQL("{}SELECT {} FROM {} m{} WHERE {} ORDER BY {}{}").format(
+        head,
         sql.SQL(", ").join(columns),
-        _sums(main_cut(query, period, buckets), site, params, edges),
+        _sums(main, site, params, edges, among),
         sql.SQL("").join(wholes),
         _among(query, only, params),
         _order(query),
         _page(query, params) if only is None else sql.SQL(""),
     )
-    return Plan(statement, params, buckets)
+    return Plan(statement, params, buckets, lead is not None)
+
+
+def leads_in(query: Query, site: Site, period: Period) -> int | None:
+    """The rollup that the first groups of `query` can be found in; None: all of them are to be added up."""
+    dimension = leaders.leading_dimension(query)
+    return None if dimension is None or needs_rows(query, site, period) else dimension
 
 
 def buckets_of(query: Query, period: Period) -> Buckets | None:
@@ -92,8 +121,11 @@ def needs_days(query: Query, site: Site, period: Period) -> bool:
     )
 
 
-def _sums(cut: Cut, site: Site, params: Params, edges: Edges) -> sql.Composable:
-    """The cut's sums by bucket and groups, one row each; a row whose sums are all 0 is left out."""
+def _sums(cut: Cut, site: Site, params: Params, edges: Edges, among: sql.Composable | None) -> sql.Composable:
+    """The cut's sums by bucket and groups, one row each; a row whose sums are all 0 is left out.
+
+    `among`: an array of the values of its one group to which rollups can be narrowed down.
+    """
     columns = sorted(cut.sums)
     selects: list[sql.Composable] = []
     for part in parts(cut):
@@ -101,7 +133,8 @@ def _sums(cut: Cut, site: Site, params: Params, edges: Edges) -> sql.Composable:
         if found is None:
             selects.append(rows.select(part, site, params, columns))
             continue
-        selects.append(rollups.select(part, site, found, params, columns, edges))
+        narrow = among if part.groups and found.goals is None else None
+        selects.append(rollups.select(part, site, found, params, columns, edges, narrow))
         if rollups.counts_known_apart(part, edges):
             known = Cut(frozenset({VISITORS}), part.groups, part.filters, part.period, part.buckets)
             selects.append(rows.select(known, site, params, columns, known_only=True))
@@ -133,6 +166,7 @@ def _whole(
     buckets: Buckets | None,
     params: Params,
     edges: Edges,
+    among: sql.Composable | None,
 ) -> sql.Composable:
     """The join of what `share` is a share of, under the share's name."""
     cut = whole_cut(query, share, period, buckets)
@@ -144,7 +178,9 @@ def _whole(
         )
         for index, group in enumerate(cut.groups)
     ]
-    return sql.SQL(" LEFT JOIN {} {} ON {}").format(_sums(cut, site, params, edges), alias, every(same))
+    return sql.SQL(" LEFT JOIN {} {} ON {}").format(
+        _sums(cut, site, params, edges, among), alias, every(same)
+    )
 
 
 def _dimension_columns(query: Query) -> list[sql.Composable]:
@@ -172,6 +208,13 @@ def _among(query: Query, only: Sequence[Group] | None, params: Params) -> sql.Co
         sql.SQL(", ").join(sql.Identifier("m", f"g{index}") for index in range(len(query.groups))),
         sql.SQL(", ").join(sql.SQL("{}::text[]").format(column) for column in columns),
     )
+
+
+def _values(query: Query, only: Sequence[Group] | None, params: Params) -> sql.Composable | None:
+    """The values of the one group of `only`."""
+    if only is None or len(query.groups) != 1:
+        return None
+    return sql.SQL("{}::text[]").format(params.add([value for (value,) in only]))
 
 
 def _order(query: Query) -> sql.Composable:

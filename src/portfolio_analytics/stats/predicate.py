@@ -1,9 +1,13 @@
-"""Filters as SQL conditions. Pure; every value is a parameter."""
+"""Filters as SQL conditions. Pure; every value is a parameter.
+
+Indexes hold the minute of an event and the hour of a visit's end (migration 0007), so a condition on such a
+time is said twice: exactly, and in the unit that the index knows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
@@ -148,15 +152,25 @@ def _leaf(leaf: Leaf, site: Site, params: Params) -> sql.Composable:
 def _visits_with(child: Filter, site: Site, params: Params) -> sql.Composable:
     return sql.SQL(
         "SELECT v.actor, v.start_time FROM visits v CROSS JOIN events e"
-        " WHERE {} AND {} AND e.time BETWEEN %(early)s AND %(late)s AND {}"
-    ).format(ACTIVE, OF_VISIT, condition(child, site, params))
+        " WHERE {} AND {} AND e.time BETWEEN %(early)s AND %(late)s AND {} AND {}"
+    ).format(ACTIVE, OF_VISIT, in_minutes("%(early)s", "%(late)s"), condition(child, site, params))
 
 
 # Visits that are active in the period. `day` is the UTC day of the start, which leaves other partitions out.
 ACTIVE: Final = sql.SQL(
     "v.site_id = %(site_id)s AND v.day BETWEEN %(oldest_day)s AND %(last_day)s"
     " AND v.start_time < %(end)s AND v.end_time >= %(start)s"
+    " AND date_bin('1 hour', v.end_time, 'epoch') >= date_bin('1 hour', %(start)s, 'epoch')"
 )
+
+
+def in_minutes(low: LiteralString, high: LiteralString) -> sql.Composable:
+    """That an event's minute is none before that of `low` and none after that of `high`."""
+    return sql.SQL(
+        "date_bin('1 minute', e.time, 'epoch')"
+        f" BETWEEN date_bin('1 minute', {low}, 'epoch') AND date_bin('1 minute', {high}, 'epoch')"
+    )
+
 
 # Events of a visit. `day` is the day of their identity, which lies within 8 days of their time.
 OF_VISIT: Final = sql.SQL(

@@ -355,7 +355,7 @@ def _comparison(value: list[Any], path: str) -> Filter:
     if not 3 <= len(value) <= 4:
         raise invalid("A comparison is [operator, dimension, [values]].", path)
     name = value[1]
-    if not isinstance(name, str) or not dimension.is_known(name) or not _is_clean(name):
+    if not isinstance(name, str) or not dimension.is_filter(name) or not _is_clean(name):
         raise invalid("There is no such dimension to filter on.", f"{path}[1]")
     values = tuple(_text(item, at) for item, at in _items(value[2], f"{path}[2]", MAX_VALUES))
     if not values:
@@ -428,7 +428,7 @@ def _metric(value: Any, path: str) -> None:
 def _dimension(value: Any, path: str) -> None:
     if (
         not isinstance(value, str)
-        or not (is_time(value) or dimension.is_known(value))
+        or not (is_time(value) or dimension.is_group(value))
         or not _is_clean(value)
     ):
         raise invalid("There is no such dimension.", path)

@@ -1,7 +1,8 @@
 """`GET /api/realtime`: what goes on now, as server-sent events.
 
 However many listen, one site costs one query a second: a poller per site runs while anyone listens. No
-listener has a queue: one that is slow is told the newest state when it is ready for it.
+listener has a queue: one that is slow is told the newest state when it is ready for it. A stream ends when
+its token, session or link does.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from portfolio_analytics.stats.engine import Clock, Engine
 from portfolio_analytics.stats.live import LATEST, Feed, Reading
 from portfolio_analytics.stats.query import site_name
 from portfolio_analytics.stats.reader import Reader, fetch
+from portfolio_analytics.stats.site import Site
 from portfolio_analytics.stats.site_access import readable_site
 from portfolio_analytics.storage.sql import statement
 
 EVERY: Final = 1.0
-HEARTBEAT: Final = 15.0
+HEARTBEAT: Final = 10.0
+CHECK_EVERY: Final = 5.0
+"""A listener's access is looked at again before a message, so within 15 seconds whatever happens."""
+
 MAX_LISTENERS: Final = 5_000
 WHOLE: Final = datetime.timedelta(minutes=30)
 BRIEF: Final = datetime.timedelta(minutes=6)
@@ -121,10 +126,9 @@ class RealtimeFace:
     async def answer(self, request: Request) -> Response:
         """A stream about `site`, else about all sites. Raises ApiError, also 503 `too_many_listeners`."""
         name = request.query_params.get("site")
-        site_id = None
+        site = None
         if name:
             site = await readable_site(request, self._access, self._engine, site_name(name, "site"), "site")
-            site_id = site.site_id
         else:
             await self._access.require(request, "read")
         if sum(channel.listeners for channel in self._channels.values()) >= MAX_LISTENERS:
@@ -132,13 +136,29 @@ class RealtimeFace:
             raise ApiError(503, "too_many_listeners", message, headers={"Retry-After": "60"})
         if request.method == "HEAD":
             return Response(media_type="text/event-stream", headers=HEADERS)
-        stream = self._stream(site_id, request.headers.get("last-event-id"))
+        stream = self._stream(request, site)
         return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
 
-    async def _stream(self, site_id: int | None, last_event_id: str | None) -> AsyncIterator[bytes]:
+    async def _stream(self, request: Request, site: Site | None) -> AsyncIterator[bytes]:
+        site_id, name = (site.site_id, site.name) if site else (None, None)
+        clock = asyncio.get_running_loop().time
+        checked = clock()
         channel = self._channels.get(site_id)
         if channel is None:
             channel = self._channels[site_id] = Channel(self._reader, self._clock, site_id)
+        last_event_id = request.headers.get("last-event-id")
         async with contextlib.aclosing(channel.listen(last_event_id)) as messages:
             async for message in messages:
+                if clock() - checked >= CHECK_EVERY:
+                    if not await self._may_still(request, name):
+                        return
+                    checked = clock()
                 yield message
+
+    async def _may_still(self, request: Request, name: str | None) -> bool:
+        """Whether who listens may go on; while the database is away nobody can tell, and nothing is told."""
+        try:
+            principal = await self._access.identify(request)
+        except ApiError as error:
+            return error.status == 503
+        return principal is not None and principal.may("read", name)

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from portfolio_analytics.stats.cut import CALENDAR_UNITS, Cut
 from portfolio_analytics.stats.dimension import DIMENSIONS, EVENT_ROLLUPS, GOAL, TOTAL_ROLLUPS, level
+from portfolio_analytics.stats.leaders import Span
 from portfolio_analytics.stats.period import DAY
 from portfolio_analytics.stats.predicate import Params, every, goals_named, value_condition
 from portfolio_analytics.stats.query import Filter, Leaf, has_done, leaves
@@ -76,15 +77,22 @@ def _is_of(tree: Filter, name: str) -> bool:
 
 
 def select(
-    cut: Cut, site: Site, found: Source, params: Params, columns: Sequence[str], edges: Edges
+    cut: Cut,
+    site: Site,
+    found: Source,
+    params: Params,
+    columns: Sequence[str],
+    edges: Edges,
+    among: sql.Composable | None = None,
 ) -> sql.Composable:
     """The cut as a SELECT of b, g0 and the sums `columns`, 0 where the cut does not want one.
 
     Where `counts_known_apart`, visitors with a persistent id are left out, to be counted from rows.
+    `among`: an array of the values that alone are read.
     """
     known_apart = counts_known_apart(cut, edges)
     keys: list[sql.Composable] = [sql.SQL("{} AS b").format(_bucket(cut, params))]
-    tables = _tables(cut, found, params, edges)
+    tables = _tables(cut, found, params, edges, among)
     conditions: list[sql.Composable] = []
     if found.value is not None:
         conditions.append(sql.SQL("r.value = {}::text").format(params.add(found.value)))
@@ -119,57 +127,61 @@ def counts_known_apart(cut: Cut, edges: Edges) -> bool:
     return edges.known and cut.adds_days and VISITORS in cut.sums
 
 
-def whole_months(cut: Cut, last_day: datetime.date | None) -> tuple[datetime.date, datetime.date] | None:
-    """The first days of the first and last month that lie in the period wholly, or as far as there are data.
-
-    None where there is no such month, or where days must be told apart.
-    """
-    if cut.buckets is not None and cut.buckets.unit != "month":
-        return None
-    first, last = cut.period.first, cut.period.last
-    begin = first if first.day == 1 else _next_month(first)
-    end = last.replace(day=1)
-    has_all = last + DAY == _next_month(last) or (last_day is not None and last_day <= last)
-    if not has_all:
-        end = (end - DAY).replace(day=1)
-    return (begin, end) if begin <= end else None
+def spans(cut: Cut, edges: Edges) -> list[Span]:
+    """The cells of the period: whole months that are kept as sums, and the days between them."""
+    found: list[Span] = []
+    day, last = cut.period.first, cut.period.last
+    by_month = cut.buckets is None or cut.buckets.unit == "month"
+    for month in edges.months if by_month else ():
+        after = _next_month(month)
+        if month < day or after - DAY > last:
+            continue
+        if day < month:
+            found.append(Span("rollups", "day", day, month - DAY))
+        if found and found[-1].table == "rollup_months":
+            found[-1] = found[-1]._replace(high=month)
+        else:
+            found.append(Span("rollup_months", "month", month, month))
+        day = after
+    if day <= last:
+        found.append(Span("rollups", "day", day, last))
+    return found
 
 
 def _next_month(day: datetime.date) -> datetime.date:
     return (day.replace(day=1) + 31 * DAY).replace(day=1)
 
 
-def _tables(cut: Cut, found: Source, params: Params, edges: Edges) -> sql.Composable:
-    """The cells of the period as `r`: whole months, and the days before and after them."""
-    first, last = cut.period.first, cut.period.last
-    months = whole_months(cut, edges.last_day)
-    spans: list[tuple[str, str, datetime.date, datetime.date]] = [("rollups", "day", first, last)]
-    if months is not None:
-        begin, end = months
-        spans = [
-            ("rollups", "day", first, begin - DAY),
-            ("rollup_months", "month", begin, end),
-            ("rollups", "day", _next_month(end), last),
-        ]
+def _tables(
+    cut: Cut, found: Source, params: Params, edges: Edges, among: sql.Composable | None
+) -> sql.Composable:
+    """The cells of the period as `r`."""
     numbers = params.add(sorted({found.numbers[name] for name in cut.sums}))
     measures = sorted({_column(name) for name in cut.sums} | {"known_visitors"})
     selects = [
         sql.SQL(
             "SELECT c.dimension, c.value, c.{time} AS day, {measures} FROM {table} c"
-            " WHERE c.site_id = %(site_id)s AND c.dimension = ANY ({numbers}::smallint[])"
-            " AND c.{time} BETWEEN {low} AND {high}"
+            " WHERE c.site_id = %(site_id)s AND c.dimension = ANY ({numbers}::smallint[]) AND {when}"
         ).format(
-            time=sql.Identifier(time),
+            time=sql.Identifier(span.time),
             measures=sql.SQL(", ").join(sql.Identifier("c", name) for name in measures),
-            table=sql.Identifier(table),
+            table=sql.Identifier(span.table),
             numbers=numbers,
-            low=params.add(low),
-            high=params.add(high),
+            when=_when(span, params, among),
         )
-        for table, time, low, high in spans
-        if low <= high
+        for span in spans(cut, edges)
     ]
     return sql.SQL("({}) r").format(sql.SQL(" UNION ALL ").join(selects))
+
+
+def _when(span: Span, params: Params, among: sql.Composable | None) -> sql.Composable:
+    """The span's times. Where values are named they are points, so that each with each is a look-up in the
+    primary key, of which a range would make a scan.
+    """
+    time = sql.Identifier("c", span.time)
+    if among is None:
+        return sql.SQL("{} BETWEEN {} AND {}").format(time, params.add(span.low), params.add(span.high))
+    return sql.SQL("{} = ANY ({}::date[]) AND c.value = ANY ({})").format(time, params.add(span.times), among)
 
 
 def _column(name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 from portfolio_analytics.stats.cut import Cut
-from portfolio_analytics.stats.dimension import DIMENSIONS, GOAL, PROPS, Level, level
+from portfolio_analytics.stats.dimension import DIMENSIONS, GOAL, PROP_NAMES, PROPS, Level, level
 from portfolio_analytics.stats.period import Buckets, day_starts
 from portfolio_analytics.stats.predicate import (
     ACTIVE,
@@ -24,6 +24,7 @@ from portfolio_analytics.stats.predicate import (
     dimension_value,
     every,
     goal_condition,
+    in_minutes,
     prop_value,
 )
 from portfolio_analytics.stats.query import is_by_event
@@ -34,7 +35,12 @@ _VISIT: Final = sql.SQL(
     "v.actor, v.visitor, v.start_time, v.end_time, v.known, v.pageviews, v.events, v.engaged_ms, v.origin_id,"
     " v.client_id, v.entry_page, v.exit_page, (v.pageviews <= 1 AND v.interactions = 0) AS bounced"
 )
-_IN_PERIOD: Final = sql.SQL("e.time >= %(start)s AND e.time < %(end)s")
+_IN_PERIOD: Final = every(
+    [sql.SQL("e.time >= %(start)s AND e.time < %(end)s"), in_minutes("%(start)s", "%(end)s")]
+)
+_SINCE_START: Final = every(
+    [sql.SQL("e.time >= %(start)s AND e.time <= %(late)s"), in_minutes("%(start)s", "%(late)s")]
+)
 _COUNTS: Final = sql.SQL(
     "count(*) FILTER (WHERE e.type = 'page_view') AS pageviews, count(*) AS events,"
     " coalesce(sum(e.duration_ms) FILTER (WHERE e.type = 'time_spent'), 0) AS engaged_ms"
@@ -203,8 +209,12 @@ class _Writer:
             keys += _columns("e.page_id")
         if finds_visits:
             keys += _columns("v.end_time", "v.bounced", "e.time < %(end)s AS inside")
-        until = sql.SQL("e.time >= %(start)s AND e.time <= %(late)s") if finds_visits else _IN_PERIOD
-        conditions = [OF_VISIT, until, *self._filters(by_event=True), *(group.present for group in groups)]
+        conditions = [
+            OF_VISIT,
+            _SINCE_START if finds_visits else _IN_PERIOD,
+            *self._filters(by_event=True),
+            *(group.present for group in groups),
+        ]
         return sql.SQL(
             "SELECT {}, {}, max(e.scroll_depth) AS scroll FROM v CROSS JOIN events e{} WHERE {} GROUP BY {}"
         ).format(_list(keys), _COUNTS, _joins(groups), every(conditions), _ordinals(len(keys)))
@@ -243,9 +253,9 @@ class _Writer:
             events = sql.SQL("events e WHERE {} AND {} AND").format(OF_VISIT, _IN_PERIOD)
         else:
             # Only visits across an end of the period are left. They are few: each looks its events up.
-            events = sql.SQL("LATERAL (SELECT * FROM events e WHERE {} AND {} OFFSET 0) e WHERE").format(
-                OF_VISIT, _IN_PERIOD
-            )
+            events = sql.SQL(
+                "LATERAL (SELECT * FROM events e WHERE {} AND {} AND {} OFFSET 0) e WHERE"
+            ).format(OF_VISIT, in_minutes("v.start_time", "v.end_time"), _IN_PERIOD)
         whole = sql.SQL("(SELECT v.*, {} AS b FROM v WHERE {})").format(self._bucket("v.start_time"), within)
         keys = [
             *(sql.SQL("v.{}").format(name) for name in self.names),
@@ -267,6 +277,8 @@ class _Writer:
         column = self.names[index]
         if name == GOAL:
             return self._goal_group(column, index)
+        if name == PROP_NAMES:
+            return _prop_names_group(column, index)
         if name.startswith(PROPS):
             return _Group(column, prop_value(name, self.params), sql.SQL(""))
         dimension = DIMENSIONS[name]
@@ -333,6 +345,16 @@ class _Writer:
     def _array(self, name: str, values: Sequence[object], kind: LiteralString) -> sql.Composable:
         self.params[name] = values
         return sql.SQL("{}::{}").format(sql.Placeholder(name), sql.SQL(kind))
+
+
+def _prop_names_group(column: sql.Identifier, index: int) -> _Group:
+    alias = sql.Identifier(f"prop{index}")
+    # The condition follows from the rest; it leaves most events out before they are joined to their visits.
+    join = sql.SQL(
+        " JOIN LATERAL (SELECT one.key FROM jsonb_each_text(e.props) one WHERE one.value <> '') {}"
+        " ON e.props IS NOT NULL"
+    ).format(alias)
+    return _Group(column, sql.SQL("{}.key").format(alias), join)
 
 
 def _union(ctes: dict[LiteralString, sql.Composable], grains: list[sql.Composable]) -> sql.Composable:

@@ -32,11 +32,13 @@ class Edges:
 
     `early` is the start of the first visit that is active in it, `late` the end of the last one, and
     `oldest_day` a UTC day before which none of them began. `known`: some of its visitors have a persistent
-    id. `last_day` is the last local day that has data; None where that is not known.
+    id. `months`: the first days of the months in it that are kept as sums. `many`: adding all groups of the
+    query up would take a while.
     """
 
     early: datetime.datetime
     late: datetime.datetime
     oldest_day: datetime.date
     known: bool = False
-    last_day: datetime.date | None = None
+    months: tuple[datetime.date, ...] = ()
+    many: bool = False

@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portfolio_analytics.shared.http import ApiError
-from portfolio_analytics.stats import planner
+from portfolio_analytics.stats import planner, rollups
 from portfolio_analytics.stats import query as q
 from portfolio_analytics.stats.cut import main_cut
 from portfolio_analytics.stats.dimension import DIMENSIONS, GOAL, TIME_UNITS
 from portfolio_analytics.stats.metric import METRICS
 from portfolio_analytics.stats.period import Period, resolve
-from portfolio_analytics.stats.rollups import whole_months
 from portfolio_analytics.stats.site import Edges, Goal, Site
 
 NOW = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
@@ -51,7 +50,7 @@ FROM_ROLLUPS: list[dict[str, Any]] = [
     {"dimensions": ["time:day"]},
     {"dimensions": ["time"]},
     *({"dimensions": [name]} for name in DIMENSIONS if name.startswith("visit:")),
-    {"dimensions": ["event:page"], "metrics": list({"visitors", "visits", "bounce_rate", "scroll_depth"})},
+    {"dimensions": ["event:page"], "metrics": ["visitors", "visits", "bounce_rate", "scroll_depth"]},
     {"dimensions": ["event:page", "time:week"]},
     {"dimensions": ["event:name"], "metrics": ["visitors", "visits", "events"]},
     {"dimensions": ["event:page"], "filters": [["contains", "event:page", ["/blog"]]]},
@@ -66,6 +65,7 @@ FROM_ROWS: list[dict[str, Any]] = [
     {"dimensions": ["time:hour"], "date_range": "day"},
     {"dimensions": ["event:page", "visit:country"]},
     {"dimensions": ["event:hostname"]},
+    {"dimensions": ["event:props"]},
     {"dimensions": ["event:props:plan"]},
     {"dimensions": ["event:name"]},
     {"dimensions": ["visit:source"], "metrics": ["scroll_depth"]},
@@ -100,34 +100,38 @@ def test_a_goal_of_pages_is_read_from_rows() -> None:
     assert planner.needs_rows(query, Site(1, "a", "UTC", (SIGNUP, BLOG)), period)
 
 
+CLOSED = ("2026-01-01", "2026-02-01", "2026-04-01", "2026-05-01")
+
+
 @pytest.mark.parametrize(
-    ("first", "last", "last_day", "months"),
+    ("first", "last", "spans"),
     [
-        ("2026-01-01", "2026-03-31", None, ("2026-01-01", "2026-03-01")),
-        ("2026-01-02", "2026-03-31", None, ("2026-02-01", "2026-03-01")),
-        ("2026-01-02", "2026-03-30", None, ("2026-02-01", "2026-02-01")),
-        ("2026-01-02", "2026-03-30", "2026-03-30", ("2026-02-01", "2026-03-01")),
-        ("2026-01-02", "2026-03-30", "2026-03-31", ("2026-02-01", "2026-02-01")),
-        ("2026-01-01", "2026-01-31", None, ("2026-01-01", "2026-01-01")),
-        ("2026-01-01", "2026-01-30", "2026-01-20", ("2026-01-01", "2026-01-01")),
-        ("2026-01-02", "2026-01-31", None, None),
-        ("2026-01-02", "2026-02-27", None, None),
-        ("2026-12-01", "2026-12-31", None, ("2026-12-01", "2026-12-01")),
+        ("2026-01-01", "2026-02-28", ["m 01-01 02-01"]),
+        ("2026-01-02", "2026-02-28", ["d 01-02 01-31", "m 02-01 02-01"]),
+        ("2026-01-02", "2026-02-27", ["d 01-02 02-27"]),
+        ("2026-01-01", "2026-03-10", ["m 01-01 02-01", "d 03-01 03-10"]),
+        ("2026-02-01", "2026-06-01", ["m 02-01 02-01", "d 03-01 03-31", "m 04-01 05-01", "d 06-01 06-01"]),
+        ("2026-03-01", "2026-03-31", ["d 03-01 03-31"]),
     ],
-)
-def test_whole_months(first: str, last: str, last_day: str | None, months: tuple[str, str] | None) -> None:
+)  # fmt: skip
+def test_closed_months_and_the_days_between(first: str, last: str, spans: list[str]) -> None:
     query, period = ask(date_range=[first, last])
-    known = date.fromisoformat(last_day) if last_day else None
-    found = whole_months(main_cut(query, period, None), known)
-    assert found == (None if months is None else tuple(map(date.fromisoformat, months)))
+    months = tuple(map(date.fromisoformat, CLOSED))
+    edges = Edges(period.start, period.end, period.first, months=months)
+    found = rollups.spans(main_cut(query, period, None), edges)
+    assert [f"{span.time[0]} {span.low:%m-%d} {span.high:%m-%d}" for span in found] == spans
 
 
 def test_days_are_not_read_from_months() -> None:
     query, period = ask(dimensions=["time:week"], date_range=["2026-01-01", "2026-03-31"])
-    assert whole_months(main_cut(query, period, planner.buckets_of(query, period)), None) is None
+    cut = main_cut(query, period, planner.buckets_of(query, period))
+    edges = Edges(period.start, period.end, period.first, months=(date(2026, 1, 1),))
+    assert [span.time for span in rollups.spans(cut, edges)] == ["day"]
 
 
-names = st.sampled_from([*DIMENSIONS, GOAL, "event:props:plan", "time", *(f"time:{u}" for u in TIME_UNITS)])
+names = st.sampled_from(
+    [*DIMENSIONS, GOAL, "event:props", "event:props:plan", "time", *(f"time:{u}" for u in TIME_UNITS)]
+)
 scraps = st.sampled_from(
     [None, 0, -1, 1.5, True, "", "visitors", "\x00", "\ud800", "x" * 3000, "Signup", "/"]
 )
@@ -173,14 +177,14 @@ bodies = st.fixed_dictionaries(
 )
 
 
-@given(bodies | scraps | st.lists(scraps), st.booleans())
-def test_anything_is_planned_or_refused(body: Any, known: bool) -> None:
+@given(bodies | scraps | st.lists(scraps), st.booleans(), st.booleans())
+def test_anything_is_planned_or_refused(body: Any, known: bool, leading: bool) -> None:
     site = Site(1, "a.example", "America/New_York", (SIGNUP, BLOG), date(2025, 1, 1))
     try:
         query = q.parse(body)
         period = resolve(query.date_range, site.zone, NOW, site.first_day)
-        edges = Edges(period.start, period.end, period.start.date(), known, NOW.date())
-        plan = planner.plan(query, site, period, edges)
+        edges = Edges(period.start, period.end, period.start.date(), known, (date(2026, 1, 1),))
+        plan = planner.plan(query, site, period, edges, leading=leading)
     except ApiError as error:
         assert (error.status, error.code) == (400, "invalid_query")
         return

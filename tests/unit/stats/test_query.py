@@ -120,6 +120,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"dimensions": "event:page"}, "dimensions"),
     ({"dimensions": ["event:weather"]}, "dimensions[0]"),
     ({"dimensions": ["event:props:"]}, "dimensions[0]"),
+    ({"filters": [["is", "event:props", ["plan"]]]}, "filters[0][1]"),
     ({"dimensions": ["event:props:a\x00"]}, "dimensions[0]"),
     ({"dimensions": ["time:fortnight"]}, "dimensions[0]"),
     ({"dimensions": ["minute"]}, "dimensions[0]"),
