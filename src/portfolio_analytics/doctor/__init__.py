@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from portfolio_analytics.consume import kafka_settings
+from portfolio_analytics.app.log import kafka_settings
 from portfolio_analytics.doctor.check import Check, exit_status
 from portfolio_analytics.doctor.clock import judge_clock
 from portfolio_analytics.doctor.database import (
@@ -26,6 +27,7 @@ from portfolio_analytics.doctor.database import (
 from portfolio_analytics.doctor.disk import judge_disk, look_at_disk
 from portfolio_analytics.doctor.log import (
     LogEnds,
+    judge_dead_letters,
     judge_journal,
     judge_kafka,
     judge_lag,
@@ -35,6 +37,7 @@ from portfolio_analytics.doctor.log import (
 )
 from portfolio_analytics.settings import Settings, journal_path
 from portfolio_analytics.shared.errors import LogError, SettingsError, StorageUnavailable
+from portfolio_analytics.shared.log.kafka import KafkaSettings, describe_topic
 from portfolio_analytics.storage.database import connect, describe
 from portfolio_analytics.storage.embedded import EmbeddedPostgresError, running_dsn
 
@@ -156,12 +159,23 @@ def _examine_database(connection: psycopg.Connection) -> tuple[list[Check], Stor
         return [Check("database", "fail", f"{describe(error)}.", "Check the rights of this role.")], None
 
 
+def _dead_letters(settings: Settings, kafka: KafkaSettings) -> list[Check]:
+    topic = settings.kafka_dead_letter_topic
+    if topic is None:
+        return []
+    try:
+        describe_topic(replace(kafka, topic=topic))
+    except LogError as error:
+        return [judge_dead_letters(topic, error)]
+    return [judge_dead_letters(topic, None)]
+
+
 def _log(settings: Settings) -> tuple[list[Check], LogEnds | None]:
     try:
         if settings.kafka_broker:
             kafka = kafka_settings(settings)
             topic, topic_ends = look_at_kafka(kafka)
-            return judge_kafka(topic, kafka), topic_ends
+            return [*judge_kafka(topic, kafka), *_dead_letters(settings, kafka)], topic_ends
         path = journal_path(settings)
         ends = look_at_journal(path)
         return judge_journal(ends, path), ends

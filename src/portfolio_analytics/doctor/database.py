@@ -184,7 +184,8 @@ def _gaps(gaps: list[tuple[int, int, int]]) -> Check:
         "log gaps",
         "fail",
         f"{lost:,} records of partition {partitions} were gone from the log before they were counted.",
-        "Raise LOG_RETENTION_DAYS and keep a consumer running; then acknowledge the gap.",
+        "Raise LOG_RETENTION_DAYS and keep a consumer running; then take note of the gap: "
+        "`portfolio-analytics doctor --acknowledge-gaps`.",
     )
 
 

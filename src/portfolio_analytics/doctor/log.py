@@ -116,6 +116,19 @@ def judge_kafka(topic: TopicFacts, wanted: KafkaSettings) -> list[Check]:
     return checks
 
 
+def judge_dead_letters(topic: str, problem: LogError | None) -> Check:
+    """The finding about the dead-letter topic, given why it cannot be described."""
+    name = "dead letters"
+    if problem is None:
+        return Check(name, "ok", f"Bad rows are published to the topic {topic}.")
+    return Check(
+        name,
+        "warn",
+        f"{str(problem).rstrip('.')}: bad rows are in the table alone until it is there.",
+        "The consumers make the topic where they may; else make it, or unset KAFKA_DEAD_LETTER_TOPIC.",
+    )
+
+
 def judge_journal(ends: LogEnds | None, path: Path) -> list[Check]:
     """Findings about the journal at `path`."""
     if ends is None:

@@ -26,9 +26,15 @@ WHERE s.deleted_at IS NULL
     AND (s.name = %(name)s OR s.site_id = (SELECT a.site_id FROM site_aliases a WHERE a.name = %(name)s))
 """
 
-_OF_SITE = """
-e.site_id = %(site_id)s AND (%(low)s::bigint IS NULL OR e.time >= to_timestamp(%(low)s::bigint / 1000.0))
-    AND (%(high)s::bigint IS NULL OR e.time < to_timestamp(%(high)s::bigint / 1000.0))
+_LOW, _HIGH = (f"to_timestamp(%({end})s::bigint / 1000.0)" for end in ("low", "high"))
+_MINUTE = "date_bin('1 minute', {}, 'epoch')"
+# The time, and the minute that the index holds (migration 0007).
+_OF_SITE = f"""
+e.site_id = %(site_id)s
+    AND (%(low)s::bigint IS NULL
+        OR e.time >= {_LOW} AND {_MINUTE.format("e.time")} >= {_MINUTE.format(_LOW)})
+    AND (%(high)s::bigint IS NULL
+        OR e.time < {_HIGH} AND {_MINUTE.format("e.time")} <= {_MINUTE.format(_HIGH)})
 """
 
 COUNT = f"SELECT count(*) FROM events e WHERE {_OF_SITE}"
@@ -40,7 +46,7 @@ JOIN sites s USING (site_id)
 LEFT JOIN pages p USING (site_id, page_id)
 LEFT JOIN origins o USING (site_id, origin_id)
 LEFT JOIN clients c USING (site_id, client_id)
-WHERE {_OF_SITE} ORDER BY e.time, e.event_id
+WHERE {_OF_SITE} ORDER BY {_MINUTE.format("e.time")}, e.time, e.event_id
 """
 
 

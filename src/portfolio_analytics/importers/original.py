@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from portfolio_analytics.consumer.batch import Item, enrich
-from portfolio_analytics.consumer.decode import LEGACY_SITE, Decoded, original_event, out_of_range
+from portfolio_analytics.consumer.decode import LEGACY_SITE, original_event, out_of_range
 from portfolio_analytics.consumer.site import find_sites
 from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.importers.access_log import ImportProblem
@@ -172,7 +172,7 @@ def _item(
     problem = out_of_range(event)
     if problem:
         raise ImportProblem(f"The row {key} cannot be stored: {problem}.")
-    return enrich(Decoded(event, NO_PARTITION, int(key) if key.isascii() and key.isdigit() else 0))
+    return enrich(event, NO_PARTITION, int(key) if key.isascii() and key.isdigit() else 0)
 
 
 def _milliseconds(moment: sql.Composable) -> sql.Composable:
