@@ -163,7 +163,7 @@ class RecordingServer:
         """How many accepted events there are of each type."""
         return dict(Counter(event["event_type"] for event in self.events))
 
-    def wait_for(self, met: Callable[[], bool], seconds: float = 8) -> None:
+    def wait_for(self, met: Callable[[], bool], seconds: float = 30) -> None:
         """Wait until `met` holds; fails with what did arrive."""
         deadline = time.monotonic() + seconds
         with self._changed:

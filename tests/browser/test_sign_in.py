@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
+from tests.databases import new_database
 from tests.integration.service import ADMIN_TOKEN, RunningService, wait_for
+from tests.ports import free_port
 
 WHO = "async () => { const r = await fetch('/api/session'); return [r.status, await r.json()] }"
 POST = "async ([path, body]) => (await fetch(path, {method: 'POST', body: JSON.stringify(body)})).status"
@@ -49,16 +46,11 @@ class EmptyPage(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def service(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    name = f"test_sign_in_{os.getpid()}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        url = make_conninfo(postgres_url, dbname=name)
-        with RunningService(url, tmp_path_factory.mktemp("service"), port) as service:
-            yield service
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with (
+        new_database(postgres_url) as url,
+        RunningService(url, tmp_path_factory.mktemp("service"), free_port()) as service,
+    ):
+        yield service
 
 
 @pytest.fixture

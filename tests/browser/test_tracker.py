@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ HIDE = """hidden => {
   Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
   document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
 }"""
+SCROLL = """depth => new Promise(done => {
+  addEventListener("scroll", done, { once: true });
+  scrollTo(0, depth);
+})"""
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 STORED = "() => ({ ...localStorage, ...sessionStorage })"
 
@@ -59,7 +64,13 @@ def site(collector: RecordingServer) -> Iterator[PageServer]:
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     """A visitor with a profile of their own; every page must stay free of errors."""
-    visitor = chromium.new_context(viewport={"width": 1000, "height": 600})
+    with visitor_of(chromium) as visitor:
+        yield visitor
+
+
+@contextmanager
+def visitor_of(browser: Browser) -> Iterator[BrowserContext]:
+    visitor = browser.new_context(viewport={"width": 1000, "height": 600})
     errors: list[str] = []
     visitor.on("weberror", lambda error: errors.append(str(error.error)))
     yield visitor
@@ -81,6 +92,15 @@ def open_page(page: Page, site: PageServer, collector: RecordingServer, path: st
     before = len(collector.of("page_view"))
     page.goto(site.origin + path)
     collector.wait(page_view=before + 1)
+
+
+def open_page_and_be_answered(
+    page: Page, site: PageServer, collector: RecordingServer, path: str = "/"
+) -> None:
+    """Go there and wait until the tracker knows that the visit has been recorded: it is in no queue."""
+    with page.expect_event("requestfinished", lambda request: request.method == "POST"):
+        open_page(page, site, collector, path)
+    page.evaluate("new Promise(done => setTimeout(done))")
 
 
 def stop_the_clock(page: Page) -> None:
@@ -150,6 +170,8 @@ def test_each_kind_arrives_once(
     collector.wait(time_spent=3)
     quiet_server(collector)
 
+    titled = {event["event_type"] for event in collector.events if "title" in event}
+    assert titled == {"page_view"}, "what happens on a page bears its title again"
     counts = collector.counts()
     counts.pop("time_spent")
     assert counts == {
@@ -265,26 +287,27 @@ def test_script_included_twice_counts_once(page: Page, site: PageServer, collect
 
 
 def test_time_and_depth_are_sent_on_hide(page: Page, site: PageServer, collector: RecordingServer) -> None:
+    stop_the_clock(page)
     open_page(page, site, collector)
-    page.evaluate("scrollTo(0, 1e6)")
-    page.wait_for_timeout(600)
-    page.evaluate("scrollTo(0, 0)")
+    page.evaluate(SCROLL, 1e6)
+    page.clock.run_for(600)
+    page.evaluate(SCROLL, 0)
     page.evaluate(HIDE, True)
     collector.wait(time_spent=1)
-    page.wait_for_timeout(700)
+    page.clock.run_for(700)
     page.evaluate(HIDE, False)
-    page.wait_for_timeout(300)
+    page.clock.run_for(300)
     page.evaluate(HIDE, True)
     collector.wait(time_spent=2)
     first, second = collector.of("time_spent")
-    assert 500 <= first["duration_ms"] <= 2500
+    assert first["duration_ms"] == 600
     assert first["scroll_depth"] == 100
-    assert 250 <= second["duration_ms"] <= 650, "the hidden time was counted"
+    assert second["duration_ms"] == 300, "the hidden time was counted"
     assert second["scroll_depth"] < 50
 
 
 def test_idle_time_is_not_counted(page: Page, site: PageServer, collector: RecordingServer) -> None:
-    page.clock.install()
+    stop_the_clock(page)
     open_page(page, site, collector)
     page.clock.fast_forward(10_000)
     page.mouse.move(5, 5)
@@ -293,7 +316,7 @@ def test_idle_time_is_not_counted(page: Page, site: PageServer, collector: Recor
     page.clock.fast_forward(5_000)
     page.evaluate(HIDE, True)
     collector.wait(time_spent=1)
-    assert 44_500 <= collector.of("time_spent")[0]["duration_ms"] <= 50_000
+    assert collector.of("time_spent")[0]["duration_ms"] == 45_000
 
 
 # Single-page applications
@@ -367,7 +390,14 @@ def test_fragments_are_no_pages_unless_asked(
     assert collector.counts() == {"page_view": 1, "navigation": 1}
 
 
-def test_back_from_the_cache_is_a_view(page: Page, site: PageServer, collector: RecordingServer) -> None:
+def test_back_from_the_cache_is_a_view(
+    whole_chromium: Browser, site: PageServer, collector: RecordingServer
+) -> None:
+    with visitor_of(whole_chromium) as visitor:
+        come_back_from_the_cache(visitor.new_page(), site, collector)
+
+
+def come_back_from_the_cache(page: Page, site: PageServer, collector: RecordingServer) -> None:
     page.add_init_script("addEventListener('pageshow', event => { window.restored = event.persisted })")
     open_page(page, site, collector)
     page.click("#inside")
@@ -477,7 +507,7 @@ def test_package(page: Page, site: PageServer, collector: RecordingServer) -> No
 def test_network_cut_and_restored(
     page: Page, context: BrowserContext, site: PageServer, collector: RecordingServer
 ) -> None:
-    open_page(page, site, collector)
+    open_page_and_be_answered(page, site, collector)
     context.set_offline(True)
     done = time.time()
     for _ in range(5):
@@ -585,13 +615,14 @@ def test_rejected_events_of_a_batch_are_dropped(
     page.click("#buy")
     collector.wait(click=1)
     assert 207 in [delivery.status for delivery in collector.deliveries]
-    assert sum("bad" in str(delivery.events) for delivery in collector.deliveries) == 1
+    sent = [event["event_type"] for delivery in collector.deliveries for event in delivery.events]
+    assert sent.count("bad") == 1
 
 
 def test_queue_is_bounded_and_keeps_the_oldest(
     page: Page, context: BrowserContext, site: PageServer, collector: RecordingServer
 ) -> None:
-    open_page(page, site, collector)
+    open_page_and_be_answered(page, site, collector)
     context.set_offline(True)
     page.evaluate("for (let i = 0; i < 250; i++) analytics.track('step', {i})")
     context.set_offline(False)
@@ -637,7 +668,10 @@ def test_link_followed_at_once(page: Page, site: PageServer, collector: Recordin
     page.click("#inside")
     collector.wait(page_view=2, navigation=1, time_spent=1)
     quiet(page)
-    assert collector.counts() == {"page_view": 2, "navigation": 1, "time_spent": 1}
+    counts = collector.counts()
+    # A page that takes long to go away reports what it was seen for meanwhile, too.
+    assert counts.pop("time_spent") in (1, 2)
+    assert counts == {"page_view": 2, "navigation": 1}
     assert collector.repeats == 0
 
 
@@ -760,7 +794,7 @@ def test_two_tabs_do_not_double(
     open_page(page, site, collector)
     page.evaluate("analytics.consent('granted')")
     other = context.new_page()
-    open_page(other, site, collector, "/about")
+    open_page_and_be_answered(other, site, collector, "/about")
     context.set_offline(True)
     for tab in (page, other):
         tab.click("#buy")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from hatch_build import build, build_part
-from portfolio_analytics import front
+from portfolio_analytics.app import front
 from tests.browser.dashboard.traffic import HISTORY, Traffic, history
+from tests.databases import new_database
 from tests.integration.service import ADMIN_TOKEN, RunningService
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD = ROOT / "web" / "dashboard"
@@ -40,16 +37,11 @@ def service(
     """`run`, as its users start it, with the dashboard that stands in the tree or came with the wheel."""
     if front.WEB.is_relative_to(ROOT / "src"):
         build(ROOT, print)
-    name = f"test_dashboard_{os.getpid()}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        url = make_conninfo(postgres_url, dbname=name)
-        with RunningService(url, tmp_path_factory.mktemp("service"), port) as running:
-            yield running
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with (
+        new_database(postgres_url) as url,
+        RunningService(url, tmp_path_factory.mktemp("service"), free_port()) as running,
+    ):
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,17 @@ def test_live_view_while_traffic_comes_in(look: SignedIn, traffic: Traffic) -> N
     feed = page.locator(".feed li")
     expect(visitors).to_have_text("1")
     expect(feed).to_have_count(1)
-    traffic.send(site, now_visit(["/landing"], country="JP", also=[{"event_type": "signup"}]))
+    google = "https://www.google.com/"
+    traffic.send(
+        site, now_visit(["/landing"], country="JP", referrer=google, also=[{"event_type": "signup"}])
+    )
     expect(feed).to_have_count(3, timeout=MOMENT_MS)
     expect(visitors).to_have_text("2")
-    expect(feed.filter(has_text="/landing").filter(has_text="Page view")).to_contain_text("Japan")
+    expect(feed.filter(has_text="/landing").filter(has_text="Page view")).to_contain_text(
+        "from Google · Japan"
+    )
+    expect(feed.filter(has_text="signup")).to_contain_text("from Google")
+    expect(feed.filter(has_text="/before")).not_to_contain_text("from")
     expect(page.locator("[data-figure=pageviews]")).to_have_text("2")
     expect(page.locator("rect.visitors").first).to_be_visible()
     expect(page.get_by_role("link", name="2 visitors now")).to_be_visible()

@@ -137,12 +137,22 @@ def test_properties_of_events(look: SignedIn) -> None:
     page = look(f"{MARCH}&f=is,event:name,signup")
     events = panel(page, "Events")
     events.get_by_role("tab", name="Properties").click()
-    events.get_by_label("Property").fill("plan")
-    events.get_by_role("button", name="Show").click()
+    chosen = events.get_by_label("Property")
+    expect(chosen.locator("option")).to_have_text(["Choose a property", "plan"])
+    chosen.select_option("plan")
     assert rows(page, "Events", "Properties") == [["free", "31", "31"]]
     events.get_by_role("button", name="free", exact=True).click()
     expect(page.get_by_label("Active filters")).to_contain_text("free")
     assert figures(page)["Visitors"][0] == "31"
+
+
+def test_a_property_is_typed_where_none_is_known(look: SignedIn) -> None:
+    page = look(f"?site={HISTORY}&period=custom&from=2025-02-01&to=2025-02-28&tab.events=properties")
+    events = panel(page, "Events")
+    expect(events).to_contain_text("Events may carry properties")
+    events.get_by_label("Property").fill("plan")
+    events.get_by_role("button", name="Show").click()
+    expect(events).to_contain_text("No event has this property here.")
 
 
 def test_another_site_by_the_switcher(look: SignedIn, traffic: Traffic) -> None:

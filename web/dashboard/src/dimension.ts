@@ -27,6 +27,8 @@ export const DIMENSION_LABELS: Record<string, string> = {
   "event:hostname": "Host name",
 };
 
+/** The dimension whose values are the properties' names. */
+export const PROPERTY_NAMES = "event:props";
 export const PROPERTY = "event:props:";
 
 /** What a dimension is called. */

@@ -12,6 +12,8 @@ export interface Target {
 }
 
 export interface Details {
+  /** Of a page view alone: it is the same for all that happens on the page. */
+  title?: string;
   target?: Target;
   duration_ms?: number;
   scroll_depth?: number;
@@ -25,7 +27,6 @@ export interface Event extends Details {
   page: string;
   site: string | undefined;
   referrer: string;
-  title: string;
   screen_width: number;
   screen_height: number;
   consent?: "granted";

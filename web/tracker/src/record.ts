@@ -23,7 +23,6 @@ export const record = (event_type: string, details?: Details): void => {
           timestamp: new Date(now).toISOString(),
           site: options.site,
           referrer,
-          title: document.title,
           screen_width: screen.width,
           screen_height: screen.height,
           ...details,

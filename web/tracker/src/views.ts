@@ -11,7 +11,7 @@ const SETTLE = 99;
 export const view = (): void => {
   report();
   arrive();
-  record("page_view");
+  record("page_view", { title: document.title });
   if (document.querySelector("[data-404]")) record("not_found");
 };
 

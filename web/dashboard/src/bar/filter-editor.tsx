@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { about, type Scope } from "../api/query";
+import { usePropertyNames } from "../api/use-property-names";
 import { useQuery } from "../api/use-query";
 import { DIMENSION_LABELS, PROPERTY, valueLabel } from "../dimension";
 import { OPERATOR_LABELS, toApi, type Filter, type Operator } from "../filter";
@@ -22,6 +23,7 @@ export function FilterEditor({ scope, filter, onSave, onClose }: Props) {
   const [text, setText] = useState("");
   const whole = dimension === PROPERTY ? PROPERTY + property.trim() : dimension;
   const offered = useOffered(scope, whole, text.trim()).filter((value) => !values.includes(value));
+  const properties = usePropertyNames(dimension === PROPERTY ? { ...scope, filters: [] } : null) ?? [];
   const add = (value: string) => {
     // What was chosen by its name is meant by its value.
     const meant = offered.find((each) => valueLabel(whole, each).toLowerCase() === value.toLowerCase()) ?? value;
@@ -59,7 +61,12 @@ export function FilterEditor({ scope, filter, onSave, onClose }: Props) {
           {dimension === PROPERTY && (
             <label class="grow">
               Property
-              <input class="field" value={property} onInput={(event) => setProperty(event.currentTarget.value)} />
+              <input class="field" list="properties" value={property} onInput={(event) => setProperty(event.currentTarget.value)} />
+              <datalist id="properties">
+                {properties.map((name) => (
+                  <option key={name} value={name} />
+                ))}
+              </datalist>
             </label>
           )}
             <select class="field operator" aria-label="Operator" value={operator} onChange={(event) => setOperator(event.currentTarget.value as Operator)}>

@@ -108,7 +108,7 @@ export function LiveView({ site, zone, live, now }: Props) {
 }
 
 function FeedEvent({ event, zone }: { event: LiveEvent; zone: string }) {
-  const about = [event.country && countryName(event.country), event.browser, event.device].filter(Boolean).join(" · ");
+  const about = [event.source && `from ${event.source}`, event.country && countryName(event.country), event.browser, event.device].filter(Boolean).join(" · ");
   return (
     <li>
       <time class="soft" dateTime={new Date(event.time).toISOString()}>

@@ -9,6 +9,8 @@ export interface LiveEvent {
   time: number;
   type: string;
   page: string | null;
+  /** The visit's; null where it came directly. */
+  source: string | null;
   country: string | null;
   browser: string | null;
   device: string | null;

@@ -29,12 +29,14 @@ export function Details({ title, tab, scope, onChoose, onClose }: Props) {
   const [limit, setLimit] = useState(PAGE);
   const [sort, setSort] = useState<{ metric: Metric; descending: boolean }>({ metric: "visitors", descending: true });
   useEffect(() => {
+    // Nothing new to look for: rows that were asked for in the meantime stay.
+    if (search.trim() === wanted) return;
     const timer = setTimeout(() => {
       setWanted(search.trim());
       setLimit(PAGE);
     }, 250);
     return () => clearTimeout(timer);
-  }, [search]);
+  }, [search, wanted]);
 
   const { dimension } = tab;
   // Countries are searched by their names, which the server does not know; there are few of them.

@@ -86,7 +86,6 @@ function Body({ panel, tab, scope, onChoose }: BodyProps) {
     ...about(scope),
     metrics,
     dimensions: [tab.dimension],
-    include: { total_rows: true },
     pagination: { limit: isMap ? 300 : SHOWN },
   });
   const property = tab.dimension.slice(PROPERTY.length);
@@ -113,7 +112,6 @@ function Body({ panel, tab, scope, onChoose }: BodyProps) {
       <footer>
         <button type="button" class="button bare" disabled={rows.length === 0} onClick={() => go({ details: panel.id })}>
           <Icon name="expand" /> Details
-          {data?.meta.total_rows !== undefined && data.meta.total_rows > SHOWN && <span class="soft"> {data.meta.total_rows}</span>}
         </button>
         <button type="button" class="button bare" disabled={rows.length === 0} aria-label={`Save ${panel.title} as CSV`} title="Save as CSV" onClick={save}>
           <Icon name="download" />
