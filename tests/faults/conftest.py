@@ -12,6 +12,7 @@ import pytest
 from portfolio_analytics.storage.database import conninfo
 from portfolio_analytics.storage.embedded import EmbeddedPostgres
 from portfolio_analytics.storage.migrate import migrate
+from tests.databases import folder_for_a_server
 from tests.faults.postgres_proxy import PostgresProxy
 
 
@@ -25,7 +26,7 @@ def proxy(database: str) -> Iterator[PostgresProxy]:
 @pytest.fixture
 def own_postgres() -> Iterator[EmbeddedPostgres]:
     """A server of this test's own, migrated, that may be stopped and started; its dsn stays the same."""
-    with tempfile.TemporaryDirectory(prefix="pa-faults-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="pa-faults-", dir=folder_for_a_server()) as folder:
         Path(folder).chmod(0o755)
         with EmbeddedPostgres(Path(folder) / "data") as server:
             with psycopg.connect(conninfo(server.dsn), autocommit=True) as connection:

@@ -14,7 +14,8 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -36,6 +37,43 @@ def uuid7(time_ms: int) -> uuid.UUID:
     """A UUID version 7 (RFC 9562, 5.7) of a Unix time."""
     tail = secrets.randbits(74)
     return uuid.UUID(int=time_ms << 80 | 7 << 76 | (tail >> 62) << 64 | 2 << 62 | tail & (1 << 62) - 1)
+
+
+class Balancer:
+    """Which of the servers at `ports` are in service, as a load balancer before them knows it."""
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._ports = ports
+        self._out: set[int] = set()
+        self._busy: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def use(self, wanted: int) -> Iterator[int]:
+        """For one request: the first port in service from `wanted` on."""
+        with self._lock:
+            first = self._ports.index(wanted)
+            port = next(p for p in [*self._ports[first:], *self._ports[:first]] if p not in self._out)
+            self._busy[port] += 1
+        try:
+            yield port
+        finally:
+            with self._lock:
+                self._busy[port] -= 1
+
+    def take_out(self, port: int, seconds: float = ANSWER_SECONDS) -> None:
+        """No new request goes there; returns when none is under way."""
+        with self._lock:
+            self._out.add(port)
+        end = time.monotonic() + seconds
+        while self._busy[port]:
+            assert time.monotonic() < end, f"{port} still answers after {seconds:.0f} s"
+            time.sleep(0.01)
+
+    def put_back(self, port: int) -> None:
+        """It is in service again."""
+        with self._lock:
+            self._out.discard(port)
 
 
 class Load:
@@ -63,6 +101,7 @@ class Load:
         self.answers: list[Answer] = []
         self.unanswered = 0
         self.spooled = 0
+        self.balancer = Balancer(ports)
         self._ports = ports
         self._pause = batch * streams / rate
         self._batch = batch
@@ -126,7 +165,7 @@ class Load:
             return taken
 
     def _stream(self, number: int, offset: float) -> None:
-        connection = _Connection(self._ports, number)
+        connection = _Connection(self._ports, number, self.balancer)
         due = time.monotonic() + offset
         count = 0
         while not self._stop.wait(max(0.0, due - time.monotonic())):
@@ -180,28 +219,31 @@ class Load:
 class _Connection:
     """One kept-alive connection to one server after the other."""
 
-    def __init__(self, ports: Sequence[int], first: int) -> None:
+    def __init__(self, ports: Sequence[int], first: int, balancer: Balancer) -> None:
         self._ports = ports
-        self._at = first % len(ports)
+        self._balancer = balancer
+        self._port = ports[first % len(ports)]
         self._open: http.client.HTTPConnection | None = None
 
     def post(self, events: list[dict[str, object]], *, batch: bool) -> tuple[int, bytes]:
         """Send events. Raises OSError or HTTPException when there is no answer."""
-        if self._open is None:
-            self._open = http.client.HTTPConnection(
-                "127.0.0.1", self._ports[self._at], timeout=ANSWER_SECONDS
-            )
-            self._open.connect()
-            self._open.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        path = "/api/analytics/batch" if batch else "/api/analytics"
-        self._open.request("POST", path, json.dumps(events if batch else events[0]).encode())
-        response = self._open.getresponse()
-        return response.status, response.read()
+        with self._balancer.use(self._port) as port:
+            if port != self._port:
+                self.close()
+                self._port = port
+            if self._open is None:
+                self._open = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+                self._open.connect()
+                self._open.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            path = "/api/analytics/batch" if batch else "/api/analytics"
+            self._open.request("POST", path, json.dumps(events if batch else events[0]).encode())
+            response = self._open.getresponse()
+            return response.status, response.read()
 
     def turn(self) -> None:
         """Go to the next server."""
         self.close()
-        self._at = (self._at + 1) % len(self._ports)
+        self._port = self._ports[(self._ports.index(self._port) + 1) % len(self._ports)]
 
     def close(self) -> None:
         if self._open is not None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 
-from portfolio_analytics.consume import consumer_connection
+from portfolio_analytics.app.consume import consumer_connection
 from portfolio_analytics.consumer.worker import Worker
 from portfolio_analytics.shared.log.kafka import KafkaSettings
 from portfolio_analytics.shared.log.protocol import LogReader
@@ -88,9 +86,10 @@ class Pipeline:
             producer.wait_until_ready()
 
     def end(self) -> None:
-        """End all processes."""
+        """End all processes. What they have printed stands beside a test that failed."""
         for process in self.processes:
             process.end()
+        print(self.outputs())
 
     def outputs(self) -> str:
         """All that they have printed."""
@@ -99,14 +98,10 @@ class Pipeline:
 
 def kafka_environment(kafka: KafkaCluster, topic: str) -> dict[str, str]:
     """The environment's part that leads to a topic and a group of this test's own."""
-    return {
-        "KAFKA_BROKER": kafka.bootstrap,
-        "KAFKA_USER": USER,
-        "KAFKA_PASSWORD": PASSWORD,
-        "KAFKA_CA_FILE": str(kafka.ca_file),
-        "KAFKA_TOPIC": topic,
-        "KAFKA_GROUP": f"group-{topic}",
-    }
+    found = {"KAFKA_BROKER": kafka.bootstrap, "KAFKA_TOPIC": topic, "KAFKA_GROUP": f"group-{topic}"}
+    if kafka.sasl:
+        found |= {"KAFKA_USER": USER, "KAFKA_PASSWORD": PASSWORD, "KAFKA_CA_FILE": str(kafka.ca_file)}
+    return found
 
 
 class ConsumerThread:
@@ -180,12 +175,3 @@ def number(connection: psycopg.Connection, query: str) -> int:
     row = connection.execute(query.encode()).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def free_ports(count: int) -> list[int]:
-    """TCP ports of the loopback address that nothing listens on, all different."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

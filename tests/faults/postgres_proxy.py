@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import Self
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 CHUNK = 65_536
+REMEMBERED = 10_000
 
 Match = Callable[[str, str], bool]
 """Whether a connection of this application name is meant when it is about to execute this statement."""
@@ -49,7 +51,7 @@ class PostgresProxy:
     """Listens on a port of its own and passes everything on to the server of `url`.
 
     reached: set when a connection is held, or has lost its answer.
-    statements: application name and text of all that was executed, for tests that count steps.
+    statements: application name and text of what was executed last, for tests that count steps.
     """
 
     def __init__(self, url: str) -> None:
@@ -57,7 +59,7 @@ class PostgresProxy:
         self._host, self._upstream_port = "", 0
         self.lead_to(url)
         self.reached = threading.Event()
-        self.statements: list[tuple[str, str]] = []
+        self.statements: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
         self.delay = 0.0
         self._hearing = threading.Event()
         self._hearing.set()

@@ -15,9 +15,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from portfolio_analytics.storage.embedded import EmbeddedPostgres
+
 START_SECONDS = 90.0
 STOP_SECONDS = 40.0
+COMMAND_SECONDS = 180.0
 OURS = ("KAFKA", "SPOOL", "DATABASE", "DATA_DIR", "PORT", "WORKERS", "SITES", "DEAD_LETTER")
+
+
+def environment_for(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with `settings`, and nothing else in it that the product reads."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return inherited | dict(settings)
+
+
+def run_command(arguments: Sequence[str], settings: Mapping[str, str]) -> tuple[int, str]:
+    """The exit status of `portfolio-analytics ARGUMENTS`, and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "portfolio_analytics", *arguments],
+        env=environment_for(settings) | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
 
 
 class Process:
@@ -63,15 +85,18 @@ class Process:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
 
+    def use(self, settings: Mapping[str, str]) -> None:
+        """From its next start on, with these settings too."""
+        self._environment |= settings
+
     def start(self) -> None:
         """Start it, with nothing of the tests' own environment that the product reads."""
         assert not self.alive
         self._started = time.monotonic()
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         with self.output_file.open("ab") as output:
             self._process = subprocess.Popen(
                 self._arguments,
-                env=inherited | self._environment,
+                env=environment_for(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -173,11 +198,23 @@ def _tree(pid: int) -> list[int]:
     return [pid, *(found for child in children for found in _tree(child))]
 
 
-def eventually(condition: Callable[[], bool], seconds: float, what: Callable[[], str] | str) -> None:
-    """Ask until `condition` holds; fails with `what` when it does not in time."""
+def end_postgres(server: EmbeddedPostgres, how: signal.Signals) -> None:
+    """SIGINT: PostgreSQL's fast shutdown. SIGKILL of its first process: the others end by themselves."""
+    os.kill(int((server.directory / "postmaster.pid").read_text().split()[0]), how)
+    eventually(lambda: not server.running, 30, "the server to be gone")
+
+
+def eventually(
+    condition: Callable[[], bool],
+    seconds: float,
+    what: Callable[[], str] | str,
+    *,
+    pause: float = 0.05,
+) -> None:
+    """Ask every `pause` seconds until `condition` holds; fails with `what` when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, (
             f"waited {seconds:.0f} s for {what if isinstance(what, str) else what()}"
         )
-        time.sleep(0.05)
+        time.sleep(pause)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from portfolio_analytics.consumer import worker
 from portfolio_analytics.consumer.worker import TooManyBadRows
 from portfolio_analytics.shared.log.journal import JournalReader
 from portfolio_analytics.shared.record import EventRecord, encode_record
@@ -33,7 +34,7 @@ def journal(tmp_path: Path) -> Path:
 
 def steps_of_a_batch(proxy: PostgresProxy) -> list[str]:
     """The statements of the last transaction that advanced a position, in their order."""
-    texts = [text for application, text in proxy.statements if application == CONSUMER]
+    texts = [text for application, text in list(proxy.statements) if application == CONSUMER]
     last = max(place for place, text in enumerate(texts) if text.startswith("UPDATE log_positions"))
     begin = max(place for place in range(last) if texts[place] == "BEGIN")
     return texts[begin : texts.index("COMMIT", last) + 1]
@@ -140,7 +141,7 @@ def test_a_record_that_only_the_database_refuses_stands_alone(database: str, jou
 
 
 def test_when_all_is_bad_the_consumer_stops_loudly(database: str, tmp_path: Path, journal: Path) -> None:
-    append(journal, [b"bad %d" % place for place in range(6_000)])
+    append(journal, [b"bad %d" % place for place in range(worker.MAX_BATCH + 1_000)])
     environment = {"DATABASE_URL": database, "DATA_DIR": str(tmp_path)}
     with Process("consumer", ["consumer"], environment, tmp_path) as consumer:
         assert consumer.wait(60) != 0
@@ -150,7 +151,7 @@ def test_when_all_is_bad_the_consumer_stops_loudly(database: str, tmp_path: Path
     with connect(database) as connection:
         kept = number(connection, "SELECT count(*) FROM bad_rows")
         # Every one of them is kept, and it does not run through the whole log.
-        assert kept == number(connection, "SELECT next FROM log_positions") == 5_000
+        assert kept == number(connection, "SELECT next FROM log_positions") == worker.MAX_BATCH
 
 
 def test_some_bad_among_good_do_not_stop_it(database: str, journal: Path) -> None:
@@ -192,4 +193,34 @@ def test_a_clock_that_steps_back_leaves_every_sum_right(database: str, journal: 
     with connect(database) as connection:
         assert number(connection, "SELECT sum(n)::int FROM ledger WHERE kind = 'counted'") == len(sent)
         assert number(connection, "SELECT sum(n)::int FROM latencies") == len(sent)
+    assert_exactly_once(database, [found.id for found in sent])
+
+
+def test_a_backlog_is_stored_chunk_by_chunk_whatever_happens_between(
+    database: str, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks are decoded ahead of their commit: duplicates, poison and lost connections between them."""
+    monkeypatch.setattr(worker, "MAX_BATCH", 40)
+    monkeypatch.setattr(worker, "MAX_POLL", 160)
+    sent = make_events(500)
+    append_events(journal, [*sent[:200], *sent[190:210]])
+    append(journal, [b"poison"])
+    append_events(journal, [*sent[210:], *sent[:50]])
+    consumer = ConsumerThread(JournalReader(journal), database)
+    with connect(database) as connection:
+        for _ in range(5):
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                "AND backend_type = 'client backend'"
+            )
+            time.sleep(0.05)
+    wait_until_stored(database, [found.id for found in sent])
+    with connect(database) as connection:
+        read = "SELECT next FROM log_positions"
+        eventually(
+            lambda: number(connection, read) == 561, 60, lambda: f"561, read {number(connection, read)}"
+        )
+        assert number(connection, "SELECT count(*) FROM bad_rows") == 1
+    consumer.stop()
     assert_exactly_once(database, [found.id for found in sent])

@@ -12,15 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from portfolio_analytics.app.log_ends import JournalEnds
+from portfolio_analytics.app.watch import look
 from portfolio_analytics.shared.log.journal import JournalReader
 from portfolio_analytics.storage.database import connect, conninfo
 from portfolio_analytics.storage.embedded import EmbeddedPostgres
 from tests.faults.journal import append_events, make_events
 from tests.faults.pipeline import ConsumerThread, count_rows, number, wait_until_stored
 from tests.faults.postgres_proxy import AtStep, PostgresProxy
-from tests.faults.process import Process, eventually
+from tests.faults.process import Process, end_postgres, eventually
 from tests.oracle import assert_exactly_once
 
 
@@ -154,18 +157,12 @@ def test_a_postgresql_that_restarts_under_load(own_postgres: EmbeddedPostgres, t
         for how in (signal.SIGINT, signal.SIGKILL):
             batches, sent = consumer.worker.tally.batches, len(feeder.ids)
             eventually(lambda: consumer.worker.tally.batches > batches, 30, "a batch")  # noqa: B023
-            end_server(own_postgres, how)
+            end_postgres(own_postgres, how)
             eventually(lambda: len(feeder.ids) > sent + 20, 30, "a backlog")  # noqa: B023
             own_postgres.start()
         feeder.stop()
         wait_until_stored(url, feeder.ids)
     assert_exactly_once(url, feeder.ids)
-
-
-def end_server(server: EmbeddedPostgres, how: signal.Signals) -> None:
-    """SIGINT: PostgreSQL's fast shutdown. SIGKILL of its first process: the others end by themselves."""
-    os.kill(int((server.directory / "postmaster.pid").read_text().split()[0]), how)
-    eventually(lambda: not server.running, 30, "the server to be gone")
 
 
 @pytest.fixture
@@ -209,11 +206,19 @@ def test_a_full_disk_is_waited_out(
         eventually(lambda: caplog.text.count("No space left on device") >= 3, 60, lambda: caplog.text)
         stored, position = count_rows(connection), number(connection, "SELECT next FROM log_positions")
         assert consumer.alive
+        states: list[str] = []
+        eventually(lambda: watch(states, connection, journal) == "waiting", 60, lambda: str(states))
         full_disk.unlink()
         # What still had room may be stored; never a position without its rows.
         assert stored == position < len(sent)
         wait_until_stored(url, [found.id for found in sent])
     assert_exactly_once(url, [found.id for found in sent])
+
+
+def watch(states: list[str], connection: psycopg.Connection, journal: Path) -> str:
+    """What health says of the consumers now; noted in `states`."""
+    states.append(look(connection, JournalEnds(journal))[0].state)
+    return states[-1]
 
 
 def fill(ballast: Path) -> None:

@@ -19,8 +19,8 @@ import pytest
 from portfolio_analytics.shared.log.journal_file import JournalFile
 from portfolio_analytics.shared.record import EventRecord, decode_record
 from tests.faults.load import uuid7
-from tests.faults.pipeline import free_ports
 from tests.faults.process import Server, eventually
+from tests.ports import free_ports
 
 TITLE = "x" * 500
 
