@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,15 +16,36 @@ from psycopg.conninfo import make_conninfo
 from portfolio_analytics.storage.database import conninfo
 from portfolio_analytics.storage.embedded import EmbeddedPostgres
 from portfolio_analytics.storage.migrate import migrate
+from tests.databases import folder_for_a_server, new_database
+from tests.ports import free_port
 
-pytest_plugins = ["tests.kafka.fixtures"]
+pytest_plugins = ["tests.kafka.fixtures", "tests.leftovers"]
 
 # Machines are shared and noisy: an example that took long says nothing about the code.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 
-_numbers = itertools.count()
+# What takes longest is begun first, so that no process works alone at the end.
+ORDER = ("three brokers", "one broker", "faults/", "integration/", "browser/", "contract/", "unit/")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, those that share what is slow to start stay in one of them."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: next(n for n, name in enumerate(ORDER) if _group(item).startswith(name)))
+
+
+def _group(item: pytest.Item) -> str:
+    fixtures = getattr(item, "fixturenames", ())
+    if "_three_brokers" in fixtures:
+        return "three brokers"
+    if "kafka" in fixtures:
+        return "one broker"
+    path = item.path.relative_to(Path(__file__).parent)
+    return str(path.parent if path.parent.name == "dashboard" else path)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +56,7 @@ def postgres_url() -> Iterator[str]:
         yield given
         return
     # As root the server runs as another user, who may not enter pytest's own private folders.
-    with tempfile.TemporaryDirectory(prefix="pa-postgres-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="pa-postgres-", dir=folder_for_a_server()) as folder:
         Path(folder).chmod(0o755)
         with EmbeddedPostgres(Path(folder) / "data") as server:
             yield server.dsn
@@ -57,23 +76,13 @@ def migrated_template(postgres_url: str) -> str:
 @pytest.fixture
 def database(postgres_url: str, migrated_template: str) -> Iterator[str]:
     """The DSN of a database of this test's own, with this version's schema and no rows."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(migrated_template)
-            )
-        )
-        yield conninfo(make_conninfo(postgres_url, dbname=name))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database(postgres_url, migrated_template) as address:
+        yield address
 
 
-@pytest.fixture
-def free_port() -> int:
-    """A TCP port of the loopback address that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    return free_port()
 
 
 @pytest.fixture(scope="session")

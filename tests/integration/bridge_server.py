@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from portfolio_analytics.app import end_well
+from portfolio_analytics.app.supervisor import end_well
 from portfolio_analytics.shared.deadlines import Deadlines
 from portfolio_analytics.shared.rsgi import AsgiBridge, BodyReader, HttpProtocol, Scope
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from portfolio_analytics.shared.record import VISITOR_KNOWN, EventRecord
-from portfolio_analytics.storage.database import conninfo
 from tests.integration.stats_history import Site
 from tests.records import DAY_MS, NOON, event
 
@@ -78,15 +71,3 @@ def history() -> list[EventRecord]:
         event(site=SITE.name, time=NOON - 3 * DAY_MS, day=NOON // DAY_MS, visitor=5),
         event(site=OTHER.name, visitor=6),
     ]  # fmt: skip
-
-
-@contextlib.contextmanager
-def another_database(postgres_url: str, template: str) -> Iterator[str]:
-    """The DSN of a further database, a copy of `template`; template0 is an empty one."""
-    name = f"other_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
-        yield conninfo(make_conninfo(postgres_url, dbname=name))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -6,17 +6,13 @@ import gzip
 import itertools
 import os
 import re
-import socket
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import crawleruseragents  # type: ignore[import-untyped]
-import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from rich.console import Console
 
 from portfolio_analytics.doctor.log import look_at_journal
@@ -24,7 +20,9 @@ from portfolio_analytics.importers.access_log import ImportProblem, ImportSummar
 from portfolio_analytics.importers.report import run_access_log_import
 from portfolio_analytics.importers.service import Result, Service, ServiceError
 from portfolio_analytics.storage.database import connect
+from tests.databases import new_database
 from tests.integration.service import ADMIN_TOKEN, RunningService, wait_for
+from tests.ports import free_port
 
 VISIBLE_SECONDS = 60.0
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:121.0) Gecko/20100101 Firefox/121.0"
@@ -35,16 +33,11 @@ _sites = (f"log-{number}.example" for number in itertools.count())
 @pytest.fixture(scope="module")
 def running(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """One service for this module; each test has a site of its own."""
-    name = f"test_access_log_{os.getpid()}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        url = make_conninfo(postgres_url, dbname=name)
-        with RunningService(url, tmp_path_factory.mktemp("service"), port) as service:
-            yield service
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with (
+        new_database(postgres_url) as url,
+        RunningService(url, tmp_path_factory.mktemp("service"), free_port()) as service,
+    ):
+        yield service
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,19 +15,17 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 from starlette.routing import Route
 
-from portfolio_analytics.app import HttpApp
-from portfolio_analytics.interface import OPERATIONS
+from portfolio_analytics.app.http import HttpApp
+from portfolio_analytics.app.interface import OPERATIONS
 from portfolio_analytics.settings import Secret, Settings
 from portfolio_analytics.shared.openapi import ANYONE_KNOWN, PUBLIC, Operation, document
 from portfolio_analytics.storage import audit, goals, public_links, sites, tokens
-from portfolio_analytics.storage.database import conninfo
 from portfolio_analytics.storage.steps import run
+from tests.databases import new_database
 from tests.integration.service import ADMIN_TOKEN, RunningService, wait_for
 
 HIDDEN = "hidden-marker.example"
@@ -148,15 +145,8 @@ BODIES: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def own_database(postgres_url: str, migrated_template: str) -> Iterator[str]:
-    name = f"test_access_routes_{os.getpid()}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(migrated_template)
-            )
-        )
-        yield conninfo(make_conninfo(postgres_url, dbname=name))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with new_database(postgres_url, migrated_template) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

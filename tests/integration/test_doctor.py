@@ -6,19 +6,20 @@ import io
 import json
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 
-from portfolio_analytics.consume import kafka_settings
+from portfolio_analytics.app.log import kafka_settings
 from portfolio_analytics.doctor import examine, findings_table, run_doctor
 from portfolio_analytics.doctor.check import Check
 from portfolio_analytics.settings import Settings, journal_path
+from portfolio_analytics.shared.errors import SettingsError
 from portfolio_analytics.shared.log.journal_file import JournalFile
+from portfolio_analytics.shared.log.kafka_dead_letters import KafkaDeadLetters
 from portfolio_analytics.shared.log.kafka_topic import KafkaTopic
 from portfolio_analytics.storage.database import connect
+from tests.databases import new_database
 from tests.kafka.cluster import KafkaCluster
 
 
@@ -78,16 +79,9 @@ def test_all_mistakes_in_the_settings_are_findings() -> None:
 
 
 def test_a_database_without_migrations(postgres_url: str, environ: dict[str, str]) -> None:
-    name = "doctor_unmigrated"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        url = psycopg.conninfo.make_conninfo(postgres_url, dbname=name)
+    with new_database(postgres_url) as url:
         check = found(examine(environ | {"DATABASE_URL": url}), "database", "fail", "0001_pipeline")
-        assert "migrate" in check.advice
-    finally:
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+    assert "migrate" in check.advice
 
 
 def test_a_database_that_is_away_and_a_wrong_password(environ: dict[str, str], free_port: int) -> None:
@@ -171,6 +165,18 @@ def test_a_kafka_of_one_broker(environ: dict[str, str], kafka: KafkaCluster) -> 
         f" VALUES ('{topic.topic_id}', 1, 7, 1, 'me')",
     )
     found(examine(environ), "consumers", "fail", "lost its end")
+
+
+def test_a_dead_letter_topic(environ: dict[str, str], kafka: KafkaCluster) -> None:
+    environ |= {"KAFKA_BROKER": kafka.bootstrap, "KAFKA_TOPIC": "doctor", "KAFKA_DEAD_LETTER_TOPIC": "doctor"}
+    with pytest.raises(SettingsError, match="another topic"):
+        Settings.load(environ)
+    environ["KAFKA_DEAD_LETTER_TOPIC"] = "doctor-dead"
+    settings = Settings.load(environ)
+    KafkaTopic(kafka_settings(settings)).ensure(10.0)
+    found(examine(environ), "dead letters", "warn", "no topic doctor-dead")
+    KafkaDeadLetters(kafka_settings(settings), "doctor-dead").publish([])
+    found(examine(environ), "dead letters", "ok", "doctor-dead")
 
 
 def test_a_kafka_that_is_away(environ: dict[str, str], free_port: int) -> None:

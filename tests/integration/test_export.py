@@ -38,12 +38,12 @@ from portfolio_analytics.storage import public_links, sites
 from portfolio_analytics.storage.database import connect
 from portfolio_analytics.storage.directory import StoredDirectory
 from portfolio_analytics.storage.steps import run
+from tests.databases import new_database
 from tests.integration.export_history import (
     MIDNIGHT,
     MINUTE,
     OTHER,
     SITE,
-    another_database,
     contents,
     history,
 )
@@ -67,7 +67,7 @@ def source(database: str) -> Iterator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def second_database(postgres_url: str, migrated_template: str) -> Iterator[str]:
-    with another_database(postgres_url, migrated_template) as address:
+    with new_database(postgres_url, migrated_template) as address:
         yield address
 
 

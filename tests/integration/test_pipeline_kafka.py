@@ -12,9 +12,10 @@ import pytest
 
 from portfolio_analytics.storage.database import connect
 from tests.faults.load import Load
-from tests.faults.pipeline import Pipeline, assert_counted, count_rows, free_ports, number
+from tests.faults.pipeline import Pipeline, assert_counted, count_rows, number
 from tests.faults.process import eventually
 from tests.kafka.cluster import PASSWORD, KafkaCluster
+from tests.ports import free_ports
 
 SOAK_EVENTS = 100_000
 EVENTS = 20_000

@@ -21,12 +21,13 @@ from playwright.sync_api import Browser
 
 from portfolio_analytics.storage.database import connect
 from portfolio_analytics.storage.embedded import running_dsn
-from tests.browser.conftest import chromium  # noqa: F401 - a fixture
+from tests.browser.conftest import chromium, playwright  # noqa: F401 - fixtures
 from tests.faults.load import Load, uuid7
-from tests.faults.pipeline import assert_counted, free_ports, number
+from tests.faults.pipeline import assert_counted, number
 from tests.faults.process import Server, eventually
 from tests.integration.test_intake import README_EXAMPLE
 from tests.oracle import assert_exactly_once
+from tests.ports import free_port
 
 TOKEN = "the-admin-token-of-the-run-tests"
 # From the blocks for documentation (RFC 5737, RFC 3849): nothing else has them.
@@ -50,7 +51,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def free_port_server(name: str, environment: dict[str, str], folder: Path) -> Server:
-    return Server(name, ["run"], environment, folder, free_ports(1)[0])
+    return Server(name, ["run"], environment, folder, free_port())
 
 
 def data_dir(server: Server) -> Path:

@@ -22,7 +22,8 @@ from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.shared.log.journal_file import JournalFile
 from portfolio_analytics.shared.record import EventRecord, encode_record
 from portfolio_analytics.storage.database import connect
-from tests.integration.export_history import MIDNIGHT, MINUTE, SITE, another_database, contents, history
+from tests.databases import new_database
+from tests.integration.export_history import MIDNIGHT, MINUTE, SITE, contents, history
 from tests.oracle import assert_exactly_once
 from tests.records import NOON, event
 
@@ -126,7 +127,7 @@ def test_a_restore_is_complete_but_for_what_was_erased(
         expected = contents(source)
         before = source.execute("SELECT site_id, key FROM suppressions ORDER BY 1, 2").fetchall()
 
-        with another_database(postgres_url, "template0") as address, connect(address) as restored:
+        with new_database(postgres_url) as address, connect(address) as restored:
             output = machine.follow("restore", address)
             assert "Everything is as the rows say." in output
             assert contents(restored) == expected
@@ -148,7 +149,7 @@ def test_an_export_is_a_backup_too(database: str, postgres_url: str, machine: Ma
         assert erase(Store(source, ""), site[0], [77, 3, 61]) == 5
         machine.follow("erasures", database)
         expected = contents(source)
-        with another_database(postgres_url, "template0") as address, connect(address) as restored:
+        with new_database(postgres_url) as address, connect(address) as restored:
             output = machine.follow("import", address, SITE=SITE.name)
             assert "Everything is as the rows say." in output
             found = contents(restored)
