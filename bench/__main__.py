@@ -1,122 +1,92 @@
-"""`make bench`: measure everything, print one table, write bench/results.json and bench/RESULTS.md."""
+"""`make bench`: measure, print one table, write bench/results.json and bench/RESULTS.md."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
+import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-
-from bench.consumer import measure_consumer
+from bench.consumer import measure_consumer, measure_growth
 from bench.figure import Figure
-from bench.intake import measure_intake, measure_start
-from bench.machine import describe
+from bench.intake import measure_intake, measure_journal
+from bench.machine import describe, load_average
+from bench.parts import Parts, Scale, now_ms
+from bench.pipeline import measure_pipeline
 from bench.query import fill, measure_disk, measure_queries
+from bench.report import TARGET_HEAD, Section, earlier, number, target_rows, write
 from bench.size import measure_size
-from portfolio_analytics.storage.database import conninfo
-from portfolio_analytics.storage.embedded import EmbeddedPostgres
-from portfolio_analytics.storage.migrate import migrate
+from bench.start import measure_start
 
-HERE = Path(__file__).parent
+Measure = Callable[[Parts, Scale], list[Figure]]
+
+QUICK = Scale(rounds=1, seconds=1.0, events=5_000, stored=20_000, days=30)
 
 
-def main() -> None:
-    """Measure; QUICK=1 in the environment makes it a smoke run of about a minute."""
+def main(wanted: list[str]) -> None:
+    """Measure the sections `wanted`, all when none is named.
+
+    QUICK=1 in the environment makes it a smoke run; EVENTS is the length of the history (1,000,000).
+    Sections that are not measured stay in the results as they were.
+    """
+    unknown = [name for name in wanted if name not in SECTIONS]
+    if unknown:
+        sys.exit(f"No section {', '.join(unknown)}; there are {', '.join(SECTIONS)}.")
     quick = os.environ.get("QUICK", "") not in ("", "0")
-    rounds, seconds = (2, 2.0) if quick else (5, 8.0)
-    events, days = (20_000, 30) if quick else (int(os.environ.get("EVENTS", "1000000")), 365)
-    now_ms = int(time.time() * 1000)
-    sections: dict[str, list[Figure]] = {}
-    with tempfile.TemporaryDirectory(prefix="pa-bench-", dir="/tmp") as folder:
-        Path(folder).chmod(0o755)
-        with EmbeddedPostgres(Path(folder) / "data") as server:
-            pid = _server_pid(server.directory)
-            database = _fresh(server.dsn, "intake")
-            _add(
-                sections,
-                "Intake, journal",
-                measure_intake(database, {}, "journal", seconds=seconds, rounds=rounds),
-            )
-            database = _fresh(server.dsn, "consumer")
-            consumed = measure_consumer(
-                database, pid, now_ms, events=5_000 if quick else 40_000, rounds=rounds
-            )
-            _add(sections, "Consumer", consumed)
-            database = _fresh(server.dsn, "history")
-            fill(database, now_ms, events=events, days=days)
-            _add(sections, "Queries", measure_queries(database, events=events, rounds=rounds + 1))
-            _add(sections, "Disk", measure_disk(database))
-    _add(sections, "Start", measure_start(rounds=1 if quick else 3))
-    _add(sections, "Size", measure_size())
-    _write(sections, quick)
+    stored = int(os.environ.get("EVENTS") or 1_000_000)
+    scale = QUICK if quick else Scale(rounds=5, seconds=4.0, events=80_000, stored=stored, days=365)
+    measured = in_order = earlier(quick)
+    load = load_average()
+    with Parts() as parts:
+        for name, (title, measure) in SECTIONS.items():
+            if wanted and name not in wanted:
+                continue
+            print(f"\n{title}", flush=True)
+            began = time.perf_counter()
+            figures = measure(parts, scale)
+            took = time.perf_counter() - began
+            when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+            measured[name] = Section(title, when, load, took, describe(), figures)
+            _show(figures)
+            in_order = {name: measured[name] for name in SECTIONS if name in measured}
+            write(in_order, quick)
+    print(f"\n{TARGET_HEAD}", *target_rows(in_order), sep="\n")
 
 
-def _fresh(dsn: str, name: str) -> str:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    database = conninfo(make_conninfo(dsn, dbname=name))
-    with psycopg.connect(database, autocommit=True) as connection:
-        migrate(connection)
-    return database
-
-
-def _server_pid(directory: Path) -> int:
-    return int((directory / "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
-
-
-def _add(sections: dict[str, list[Figure]], title: str, figures: list[Figure]) -> None:
-    sections[title] = figures
-    print(f"\n{title}")
-    for found in figures:
-        spread = f"  ({_number(found.low)} to {_number(found.high)})" if found.rounds > 1 else ""
-        print(f"  {found.name:<62} {_number(found.value):>10} {found.unit}{spread}")
-
-
-def _write(sections: dict[str, list[Figure]], quick: bool) -> None:
-    machine = describe()
-    when = datetime.now(UTC).strftime("%Y-%m-%d")
-    (HERE / "results.json").write_text(
-        json.dumps(
-            {
-                "date": when,
-                "quick": quick,
-                "machine": machine,
-                "figures": {
-                    title: [found.as_dict() for found in figures] for title, figures in sections.items()
-                },
-            },
-            indent=1,
-        )
-        + "\n",
-        encoding="utf-8",
-    )
-    lines = [
-        "# Results",
-        "",
-        f"Measured on {when}{' (a smoke run: the figures mean little)' if quick else ''}, everything on one "
-        "machine: "
-        + ", ".join(f"{name} {value}" for name, value in machine.items())
-        + ". Medians, with the spread over the rounds; what is compared was measured in turn.",
+def _measure_queries(parts: Parts, scale: Scale) -> list[Figure]:
+    """The panels over a long history, its size on disk, and what a consumer's work costs beside it."""
+    database = parts.database("history")
+    fill(database, now_ms(), events=scale.stored, days=scale.days)
+    tenth = parts.database("tenth")
+    fill(tenth, now_ms(), events=scale.stored // 10, days=scale.days)
+    return [
+        *measure_queries(database, events=scale.stored, rounds=scale.rounds + 1, smaller=tenth),
+        *measure_disk(database),
+        *measure_growth(parts, scale, database),
     ]
-    for title, found in sections.items():
-        lines += ["", f"## {title}", "", "| what | median | from | to |", "|---|---:|---:|---:|"]
-        lines += [
-            f"| {one.name} | {_number(one.value)} {one.unit} | {_number(one.low)} | {_number(one.high)} |"
-            for one in found
-        ]
-    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"\nWritten: {HERE / 'RESULTS.md'}")
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+def _measure_size(_parts: Parts, _scale: Scale) -> list[Figure]:
+    return measure_size()
+
+
+SECTIONS: dict[str, tuple[str, Measure]] = {
+    "intake": ("Intake, Kafka", measure_intake),
+    "journal": ("Intake, journal", measure_journal),
+    "pipeline": ("From the answer to the commit", measure_pipeline),
+    "consumer": ("Consumer", measure_consumer),
+    "start": ("Start", measure_start),
+    "queries": ("A long history: queries, disk, consumer", _measure_queries),
+    "size": ("Size", _measure_size),
+}
+
+
+def _show(figures: list[Figure]) -> None:
+    for found in figures:
+        spread = f"  ({number(found.low)} to {number(found.high)})" if found.rounds > 1 else ""
+        print(f"  {found.name:<66} {number(found.value):>9} {found.unit}{spread}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

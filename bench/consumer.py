@@ -1,134 +1,302 @@
-"""One consumer: records to committed rows, visits and rollups; beside COPY alone and one INSERT an event."""
+"""Consumers: what lies in Kafka to committed rows, visits and rollups.
+
+Beside a baseline that makes one INSERT an event, and COPY of the same rows inside PostgreSQL. A consumer is
+stopped (SIGSTOP) while its topic is filled, so that what is measured is a backlog being worked off.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import Any
 
 import psycopg
 
+from bench.baseline.event import StoredEvent
 from bench.figure import Figure, figure, interleaved, ratio
+from bench.floor import produce
 from bench.history import history
-from bench.machine import cpu_seconds
-from portfolio_analytics.consumer.batch import Item, make_batch
-from portfolio_analytics.consumer.event_row import COLUMNS, pack_event
-from portfolio_analytics.consumer.positions import Position, claim
-from portfolio_analytics.consumer.transaction import Store
-from portfolio_analytics.shared.log.protocol import LogRecord
-from portfolio_analytics.storage.binary_copy import copy_rows
+from bench.machine import peak_mb, resident_mb
+from bench.meter import Meter
+from bench.parts import Parts, Scale, now_ms
+from bench.service import baseline_consumer, our_consumer
+from portfolio_analytics.shared.record import EventRecord, decode_record, log_key
 from portfolio_analytics.storage.database import connect
 
 TOPIC = "bench"
 BATCH = 5_000
+BASELINE_TOPIC = "one-insert-an-event"
+PARTITIONS = 12
+INSERT_SHARE = 20
+"""The baseline gets one in so many events: it is that much slower, and the run is to end."""
+
+DAY_MS = 86_400_000
+WAIT_SECONDS = 120.0
+POLL_SECONDS = 0.005
+
+_seeds = count(1)
 
 
-def measure_consumer(
-    database: str, server_pid: int, now_ms: int, *, events: int, rounds: int
-) -> list[Figure]:
-    """Rates in events a second and CPU in microseconds an event, PostgreSQL's included."""
-    with connect(database) as connection:
-        consumer = _Consumer(connection, now_ms)
-        floor = _Floor(connection)
-        cpu: list[float] = []
-
-        def consume() -> float:
-            records = consumer.fresh(events)
-            before = _cpu(server_pid)
-            rate = consumer.take(records)
-            cpu.append((_cpu(server_pid) - before) / len(records) * 1e6)
-            return rate
-
-        rates, copies, inserts = interleaved(
-            rounds,
-            consume,
-            lambda: floor.copy(consumer.items(events)),
-            lambda: floor.insert(consumer.items(max(events // 40, 200))),
-        )
+def measure_consumer(parts: Parts, scale: Scale) -> list[Figure]:
+    """One consumer beside the baseline and COPY; then the cost an event of 1, 2 and 4 consumers."""
+    database = parts.database("consumer")
+    with connect(database) as connection, consumers(parts, database, TOPIC, 1) as (ours,):
+        idle = resident_mb(ours)
+        backlog = Backlog(parts, connection, [ours], TOPIC, "one consumer")
+        with _baseline(parts, database) as baseline:
+            floor = _Copy(connection)
+            _, _, copies = interleaved(
+                scale.rounds,
+                lambda: backlog.work_off(scale.events),
+                lambda: baseline.work_off(scale.events // INSERT_SHARE),
+                floor.rate,
+            )
+        used = peak_mb(ours)
+    one, theirs = backlog.meter, baseline.meter
     return [
-        figure("consumer, all features, committed rows", "events/s", rates),
-        figure("consumer, CPU with PostgreSQL's", "us/event", cpu),
-        figure("COPY of the same rows into a bare table", "events/s", copies),
-        figure("one INSERT and COMMIT an event", "events/s", inserts),
-        ratio("consumer against one INSERT an event", rates, inserts),
-        ratio("consumer against COPY alone", rates, copies),
+        *one.figures(),
+        figure("one consumer: CPU with PostgreSQL's", "us/event", one.total),
+        *theirs.figures(),
+        figure("one INSERT an event: CPU with PostgreSQL's", "us/event", theirs.total),
+        figure("COPY of the same rows inside PostgreSQL", "events/s", copies),
+        ratio("consumer against one INSERT an event, rate", one.rates, theirs.rates),
+        ratio("consumer against one INSERT an event, CPU", one.total, theirs.total),
+        ratio("consumer's share of COPY", one.rates, copies),
+        figure("memory of a consumer, idle", "MB", [idle]),
+        figure("memory of a consumer, most under load", "MB", [used]),
+        *_crowds(parts, scale),
     ]
 
 
-class _Consumer:
-    def __init__(self, connection: psycopg.Connection[Any], now_ms: int) -> None:
-        self._store = Store(connection, TOPIC)
-        self._held = claim(connection, TOPIC, [0], "bench")
-        self._now_ms = now_ms
-        self._seed = 0
-        self._offset = self._held[0].next or 0
-
-    def fresh(self, events: int) -> list[LogRecord]:
-        """New records that nobody has seen."""
-        self._seed += 1
-        records = list(
-            history(events, days=1, end_ms=self._now_ms, seed=self._seed, first_offset=self._offset)
-        )
-        self._offset += len(records)
-        return records
-
-    def items(self, events: int) -> list[Item]:
-        """Events enriched as for the database."""
-        self._seed += 1
-        return make_batch(list(history(events, days=1, end_ms=self._now_ms, seed=self._seed)), TOPIC).items
-
-    def take(self, records: Sequence[LogRecord]) -> float:
-        """Store `records` in batches; events a second."""
-        began = time.perf_counter()
-        for start in range(0, len(records), BATCH):
-            batch = make_batch(records[start : start + BATCH], TOPIC)
-            self._store.commit(batch, self._held, self._now_ms)
-            self._held = {0: Position(batch.ends[0], self._held[0].epoch)}
-        return len(records) / (time.perf_counter() - began)
+def measure_growth(parts: Parts, scale: Scale, database: str) -> list[Figure]:
+    """Cost an event where little is stored, and in a `database` that holds a long history."""
+    empty = parts.database("growth")
+    with ExitStack() as stack:
+        backlogs = []
+        for name, where, topic in (
+            ("a consumer where nothing is stored", empty, "growth-empty"),
+            (f"a consumer where {scale.stored:,} events are stored", database, "growth-full"),
+        ):
+            connection = stack.enter_context(connect(where))
+            pids = stack.enter_context(consumers(parts, where, topic, 1))
+            backlogs.append(Backlog(parts, connection, pids, topic, name))
+        interleaved(scale.rounds, *(_round(backlog, scale.events) for backlog in backlogs))
+    few, many = (backlog.meter for backlog in backlogs)
+    return [
+        figure(f"{few.name}: CPU with PostgreSQL's", "us/event", few.total),
+        figure(f"{many.name}: CPU with PostgreSQL's", "us/event", many.total),
+        ratio("cost an event, long history against none", many.total, few.total),
+    ]
 
 
-class _Floor:
-    """The same rows without visits, rollups or a key."""
+def _crowds(parts: Parts, scale: Scale) -> list[Figure]:
+    """Cost an event of several consumers, in turn; each crowd has a topic and a database of its own."""
+    backlogs = {}
+    with ExitStack() as stack:
+        for many in (1, 2, 4):
+            topic = f"crowd-{many}"
+            database = parts.database(f"crowd_{many}")
+            pids = stack.enter_context(consumers(parts, database, topic, many))
+            connection = stack.enter_context(connect(database))
+            name = f"{many} consumer{'s' * (many > 1)} of {PARTITIONS} partitions"
+            backlogs[many] = Backlog(parts, connection, pids, topic, name)
+        interleaved(min(scale.rounds, 3), *(_round(backlog, scale.events) for backlog in backlogs.values()))
+    one = backlogs[1].meter
+    return [
+        *(figure(backlog.meter.name, "events/s", backlog.meter.rates) for backlog in backlogs.values()),
+        *(
+            figure(f"{backlog.meter.name}: CPU with PostgreSQL's", "us/event", backlog.meter.total)
+            for backlog in backlogs.values()
+        ),
+        *(
+            ratio(f"cost an event, {many} consumers against 1", backlogs[many].meter.total, one.total)
+            for many in (2, 4)
+        ),
+    ]
+
+
+def _round(backlog: Backlog, events: int) -> Callable[[], float]:
+    return lambda: backlog.work_off(events)
+
+
+class Backlog:
+    """Fills a topic while its consumers stand still, and measures how they work it off."""
+
+    def __init__(
+        self, parts: Parts, connection: psycopg.Connection[Any], pids: Sequence[int], topic: str, name: str
+    ) -> None:
+        self.meter = Meter(name, {"consumers": pids, "PostgreSQL": [parts.postgres_pid]})
+        self._brokers = parts.kafka.bootstrap
+        self._connection = connection
+        self._pids = pids
+        self._topic = topic
+
+    def work_off(self, events: int) -> float:
+        """Events a second, from SIGCONT until a second connection sees the last one's commit."""
+        records = [(_key(event), value) for event, value in fresh_events(events)]
+        wanted = self._consumed() + len(records)
+        with _standing_still(self._pids):
+            produce(self._brokers, self._topic, records)
+
+        def load() -> float:
+            began = time.perf_counter()
+            wait_until(lambda: self._consumed() >= wanted, "the backlog to be worked off")
+            return len(records) / (time.perf_counter() - began)
+
+        return self.meter.measure(load)
+
+    def _consumed(self) -> int:
+        return _number(self._connection, "SELECT coalesce(sum(next), 0) FROM log_positions")
+
+
+class _Baseline:
+    """The baseline's consumer."""
+
+    def __init__(self, parts: Parts, connection: psycopg.Connection[Any], pid: int) -> None:
+        self.meter = Meter("one INSERT an event", {"consumer": [pid], "PostgreSQL": [parts.postgres_pid]})
+        self._brokers = parts.kafka.bootstrap
+        self._connection = connection
+        self._pid = pid
+
+    def work_off(self, events: int) -> float:
+        """Events a second."""
+        records = [(None, _stored(event)) for event, _ in fresh_events(events)]
+        wanted = self._stored() + len(records)
+        with _standing_still([self._pid]):
+            produce(self._brokers, BASELINE_TOPIC, records, compression="none")
+
+        def load() -> float:
+            began = time.perf_counter()
+            wait_until(lambda: self._stored() >= wanted, "the baseline's rows")
+            return len(records) / (time.perf_counter() - began)
+
+        return self.meter.measure(load)
+
+    def _stored(self) -> int:
+        return _number(self._connection, "SELECT count(*) FROM baseline_events")
+
+
+class _Copy:
+    """COPY of rows that the consumer stored, as PostgreSQL wrote them, into a table without indexes."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
-        connection.execute("CREATE TABLE IF NOT EXISTS bench_events (LIKE events)")
+        connection.execute("CREATE TABLE bare_events (LIKE events)")
 
-    def copy(self, items: Sequence[Item]) -> float:
-        began = time.perf_counter()
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            copy_rows(cursor, "bench_events", COLUMNS, (_row(item) for item in items))
-        return len(items) / (time.perf_counter() - began)
+    def rate(self) -> float:
+        """Events a second; the rows are ready before."""
+        with self._connection.cursor() as cursor:
+            with cursor.copy("COPY (SELECT * FROM events LIMIT 100000) TO STDOUT (FORMAT binary)") as source:
+                pieces = list(source)
+            began = time.perf_counter()
+            with cursor.copy("COPY bare_events FROM STDIN (FORMAT binary)") as target:
+                for piece in pieces:
+                    target.write(piece)
+            rate = cursor.rowcount / (time.perf_counter() - began)
+            cursor.execute("TRUNCATE bare_events")
+        return rate
 
-    def insert(self, items: Sequence[Item]) -> float:
-        statement = (
-            "INSERT INTO bench_events (event_id, time, accepted_at, actor, visitor, page_id, client_id, "
-            "log_offset, site_id, day, log_partition, flags, type) "
-            "VALUES (%s, now(), now(), %s, %s, %s, %s, %s, 1, now(), 0, 0, %s)"
+
+@contextmanager
+def consumers(parts: Parts, database: str, topic: str, many: int) -> Iterator[list[int]]:
+    """That many consumers of a topic of PARTITIONS, once they share its partitions; their processes."""
+    parts.topic(topic, PARTITIONS)
+    environment = {
+        "DATABASE_URL": database,
+        "KAFKA_BROKER": parts.kafka.bootstrap,
+        "KAFKA_TOPIC": topic,
+        "KAFKA_GROUP": topic,
+    }
+    statement = (
+        "SELECT CASE WHEN count(DISTINCT owner) = %s THEN count(*) ELSE 0 END FROM log_positions "
+        "WHERE topic_id = (SELECT topic_id FROM log_positions ORDER BY updated_at DESC LIMIT 1)"
+    )
+    with ExitStack() as stack, connect(database) as connection:
+        pids = [stack.enter_context(our_consumer(environment)).pid for _ in range(many)]
+        wait_until(
+            lambda: _number(connection, statement, many) == PARTITIONS, f"{many} consumers to share {topic}"
         )
-        began = time.perf_counter()
-        for item in items:
-            self._connection.execute(
-                statement,
-                [
-                    item.event.id,
-                    item.actor,
-                    item.visitor,
-                    item.page_id,
-                    item.client_id,
-                    item.offset,
-                    item.event.type,
-                ],
-            )
-        return len(items) / (time.perf_counter() - began)
+        yield pids
 
 
-def _row(item: Item) -> bytes:
-    return pack_event(
-        item.event, item.actor, item.visitor, 1, item.page_id, item.client_id, item.origin_id, 0, item.offset
+@contextmanager
+def _baseline(parts: Parts, database: str) -> Iterator[_Baseline]:
+    parts.topic(BASELINE_TOPIC, PARTITIONS)
+    with (
+        baseline_consumer(parts.kafka.bootstrap, BASELINE_TOPIC, database) as process,
+        connect(database) as connection,
+    ):
+        baseline = _Baseline(parts, connection, process.pid)
+        wait_until(
+            lambda: bool(
+                _number(connection, "SELECT count(*) FROM pg_class WHERE relname = 'baseline_events'")
+            ),
+            "the baseline's consumer",
+        )
+        baseline.work_off(100)
+        baseline.meter.forget()
+        yield baseline
+
+
+@contextmanager
+def _standing_still(pids: Sequence[int]) -> Iterator[None]:
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def fresh_events(events: int) -> Iterator[tuple[EventRecord, bytes]]:
+    """Events of one day that nobody has seen, in the order of their time, with their encoded form."""
+    for record in history(events, days=1, end_ms=now_ms() - DAY_MS, seed=next(_seeds)):
+        assert record.value is not None
+        event = decode_record(record.value)
+        assert isinstance(event, EventRecord)
+        yield event, record.value
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until `condition` holds. Raises TimeoutError."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {WAIT_SECONDS:.0f} s for {what}")
+        time.sleep(POLL_SECONDS)
+
+
+def _key(event: EventRecord) -> bytes:
+    return log_key(event.site, event.session, event.visitor, event.visitor_before)
+
+
+def _stored(event: EventRecord) -> bytes:
+    """The same event as the baseline's intake would have put it into its topic."""
+    return (
+        StoredEvent(
+            event_id=event.id,
+            event_type=event.type,
+            page=event.page,
+            timestamp=event.time / 1000,
+            site=event.site,
+            user_agent=event.user_agent,
+            screen_width=event.screen_width,
+            referrer=event.referrer,
+            title=event.title,
+            duration_ms=event.duration_ms,
+            visitor=f"{event.visitor & (1 << 64) - 1:064x}",
+        )
+        .model_dump_json()
+        .encode()
     )
 
 
-def _cpu(server_pid: int) -> float:
-    return cpu_seconds(server_pid, os.getpid())
+def _number(connection: psycopg.Connection[Any], statement: str, *values: object) -> int:
+    row = connection.execute(statement.encode(), values or None).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
 
-Body = Callable[[], bytes]
+import uvloop
+
+PEOPLE = 5_000
+"""How many people's events `event_body` makes."""
+
+CONNECTIONS = 64
+"""How many connections an open loop begins with; it opens more when all of them wait."""
+
+_PLACE = re.compile(rb'"partition":(\d+),"offset":(\d+)')
 
 
-def event_body() -> bytes:
-    """One event with an id and a time, as the tracker sends it."""
+class Answered(NamedTuple):
+    """An answer of an open loop: ms after it was due, when it came (`perf_counter`), where its event is."""
+
+    latency: float
+    at: float
+    partition: int
+    offset: int
+
+
+def event_body(person: int | None = None) -> bytes:
+    """One event with an id and a time, as the tracker sends it; of any of PEOPLE unless it says of which."""
     now = time.time()
     ms = int(now * 1000)
     random = uuid.uuid4().int
+    whose = random % PEOPLE if person is None else person
     identity = uuid.UUID(
         int=ms << 80 | 0x7 << 76 | (random >> 64 & 0xFFF) << 64 | 0x2 << 62 | random & (1 << 62) - 1
     )
@@ -22,7 +43,7 @@ def event_body() -> bytes:
     return (
         f'{{"event_type":"page_view","page":"/blog/{random % 200}","event_id":"{identity}",'
         f'"timestamp":"{moment}",'
-        f'"site":"bench.example","screen_width":1920,"screen_height":1080,"session_id":"s{random % 5000}"}}'
+        f'"site":"bench.example","screen_width":1920,"screen_height":1080,"session_id":"s{whose}"}}'
     ).encode()
 
 
@@ -31,117 +52,150 @@ def batch_body(size: int = 100) -> bytes:
     return b"[" + b",".join(event_body() for _ in range(size)) + b"]"
 
 
-def request(path: str, body: bytes) -> bytes:
-    """The bytes of a POST."""
+def request(path: str, body: bytes, sender: str | None = None) -> bytes:
+    """The bytes of a POST; `sender` is the address for which a proxy before the service passes it on."""
+    forwarded = "" if sender is None else f"X-Forwarded-For: {sender}\r\n"
     return (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{forwarded}"
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
 
-def closed_loop(port: int, path: str, body: Body, *, connections: int, seconds: float) -> float:
-    """Answers a second when each connection asks again as soon as it has its answer. All must be 2xx."""
-    return asyncio.run(_closed_loop(port, path, body, connections, seconds))
+def closed_loop(port: int, requests: Sequence[bytes], *, connections: int, seconds: float) -> float:
+    """Answers a second when each connection asks again as soon as it has its answer. All must be 2xx.
+
+    What is under way when the time is over is waited for and counted. The requests are sent in turn, and
+    again from the first when there are too few.
+    """
+    return uvloop.run(_closed_loop(port, requests, connections, seconds))
 
 
-def open_loop(port: int, path: str, body: Body, *, rate: float, seconds: float) -> list[float]:
-    """Latencies in ms of requests that are due at a constant rate, counted from when they were due."""
-    return asyncio.run(_open_loop(port, path, body, rate, seconds))
+def open_loop(port: int, ask: Callable[[], bytes], *, rate: float, seconds: float) -> list[Answered]:
+    """Answers to requests that are due at a constant rate, whether earlier ones were answered or not.
+
+    `ask` makes each of them.
+    """
+    return uvloop.run(_open_loop(port, ask, rate, seconds))
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time; answers are told apart by Content-Length."""
+    """One request at a time; answers are told apart by Content-Length.
 
-    def __init__(self) -> None:
+    `answered` is called with the whole answer. A status other than 2xx ends the connection with an error.
+    """
+
+    def __init__(self, answered: Callable[[_Connection, bytes], None]) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answered = answered
         self._buffer = b""
-        self._answer: asyncio.Future[int] | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, separator, rest = self._buffer.partition(b"\r\n\r\n")
-        if not separator:
+        data = self._buffer + data
+        if not _is_whole(data):
+            self._buffer = data
             return
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
-        if len(rest) >= length and self._answer is not None:
-            self._buffer = b""
-            answer, self._answer = self._answer, None
-            answer.set_result(int(head[9:12]))
+        self._buffer = b""
+        if data[9:10] != b"2":
+            self._end(RuntimeError(f"the service answered {data[-300:]!r}"))
+            return
+        self._answered(self, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(exc or ConnectionError("closed by the server"))
+        self._end(exc or ConnectionError("closed by the server"))
 
-    def ask(self, data: bytes) -> asyncio.Future[int]:
-        """Send a request; the future gives the status."""
+    def ask(self, data: bytes) -> None:
         assert self._transport is not None
-        self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(data)
-        return self._answer
 
     def close(self) -> None:
+        self._end(None)
         if self._transport is not None:
             self._transport.close()
 
+    def _end(self, error: Exception | None) -> None:
+        if self.ended.done():
+            return
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
 
-async def _connect(port: int) -> _Connection:
-    _, protocol = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+
+def _is_whole(data: bytes) -> bool:
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return False
+    head = data[:end].lower()
+    found = head.find(b"content-length:")
+    return len(data) - end - 4 >= int(head[found + 15 :].split(b"\r\n", 1)[0]) if found >= 0 else True
+
+
+async def _connect(port: int, answered: Callable[[_Connection, bytes], None]) -> _Connection:
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.create_connection(lambda: _Connection(answered), "127.0.0.1", port)
     return protocol
 
 
-async def _closed_loop(port: int, path: str, body: Body, connections: int, seconds: float) -> float:
-    prepared = [
-        request(path, body())
-        for _ in range(min(20_000, int(30_000 * seconds)) if "batch" not in path else 400)
-    ]
-    end = time.perf_counter() + seconds
+async def _closed_loop(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> float:
     done = 0
+    end = time.perf_counter() + seconds
 
-    async def one(number: int) -> None:
+    def again(connection: _Connection, _answer: bytes) -> None:
         nonlocal done
-        connection = await _connect(port)
-        turn = number
-        while time.perf_counter() < end:
-            status = await connection.ask(prepared[turn % len(prepared)])
-            if not 200 <= status < 300:
-                raise RuntimeError(f"the service answered {status}")
-            done += 1
-            turn += connections
-        connection.close()
+        done += 1
+        if time.perf_counter() >= end:
+            connection.close()
+            return
+        connection.ask(requests[done % len(requests)])
 
+    everyone = [await _connect(port, again) for _ in range(connections)]
     began = time.perf_counter()
-    await asyncio.gather(*(one(number) for number in range(connections)))
+    end = began + seconds
+    for number, connection in enumerate(everyone):
+        connection.ask(requests[-number % len(requests)])
+    await asyncio.gather(*(connection.ended for connection in everyone))
     return done / (time.perf_counter() - began)
 
 
-async def _open_loop(port: int, path: str, body: Body, rate: float, seconds: float) -> list[float]:
-    idle = [await _connect(port) for _ in range(64)]
-    everyone = list(idle)
-    latencies: list[float] = []
-    tasks = set()
+async def _open_loop(port: int, ask: Callable[[], bytes], rate: float, seconds: float) -> list[Answered]:
+    answers: list[Answered] = []
+    idle: deque[_Connection] = deque()
+    due: dict[_Connection, float] = {}
 
-    async def one(due: float) -> None:
-        connection = idle.pop() if idle else await _connect(port)
-        await connection.ask(request(path, body()))
-        latencies.append((time.perf_counter() - due) * 1000)
+    def answered(connection: _Connection, data: bytes) -> None:
+        now = time.perf_counter()
+        place = _PLACE.search(data)
+        partition, offset = (int(place[1]), int(place[2])) if place else (-1, -1)
+        answers.append(Answered((now - due.pop(connection)) * 1000, now, partition, offset))
         idle.append(connection)
-        everyone.append(connection)
 
-    began = time.perf_counter()
-    for number in range(int(rate * seconds)):
-        due = began + number / rate
-        pause = due - time.perf_counter()
+    for _ in range(CONNECTIONS):
+        idle.append(await _connect(port, answered))
+    everyone = list(idle)
+    began = time.perf_counter() + 0.05
+    wanted = int(rate * seconds)
+    for number in range(wanted):
+        moment = began + number / rate
+        pause = moment - time.perf_counter()
         if pause > 0:
             await asyncio.sleep(pause)
-        task = asyncio.create_task(one(due))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-    await asyncio.gather(*tasks)
+        if idle:
+            connection = idle.popleft()
+        else:
+            connection = await _connect(port, answered)
+            everyone.append(connection)
+        due[connection] = moment
+        connection.ask(ask())
+    while len(answers) < wanted:
+        await asyncio.sleep(0.01)
+        for connection in everyone:
+            if connection.ended.done():
+                connection.ended.result()
     for connection in everyone:
         connection.close()
-    return latencies
+    return answers

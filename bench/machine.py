@@ -55,7 +55,36 @@ def cpu_seconds(*pids: int) -> float:
 
 def resident_mb(pid: int) -> float:
     """Resident memory of one process, in MB."""
+    return _memory_mb(pid, "VmRSS")
+
+
+def peak_mb(pid: int) -> float:
+    """The most resident memory that one process ever had, in MB."""
+    return _memory_mb(pid, "VmHWM")
+
+
+def worker_of(pid: int) -> int:
+    """The largest process below `pid`: a server's worker; `pid` where there is none."""
+    children = [
+        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _parent(entry) == pid
+    ]
+    return max(children, key=resident_mb, default=pid)
+
+
+def load_average() -> float:
+    """Processes that ran or waited to run, over the last minute."""
+    return os.getloadavg()[0]
+
+
+def _memory_mb(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith(name):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+def _parent(entry: Path) -> int:
+    try:
+        return int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0

@@ -1,47 +1,54 @@
-"""Processes under measurement: our service, an empty handler on the same server."""
+"""Processes under measurement: ours, the baseline's, an empty handler on the same server."""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.ports import free_port
+
 ADMIN_TOKEN = "the-token-of-the-measurements"
 START_SECONDS = 60.0
 
 
-def free_port() -> int:
-    """A TCP port of the loopback address that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def running(
-    arguments: list[str], environment: Mapping[str, str], ready: str
+    arguments: list[str], environment: Mapping[str, str], ready: str | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that answers at the address `ready`; ended by its id."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait(process, ready)
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+    """A process of Python, once it answers at the address `ready`; ended by its id.
+
+    Raises RuntimeError with what it said when it ended by itself.
+    """
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
+        try:
+            if ready is not None:
+                _wait(process, ready)
+            yield process
+        finally:
+            if process.poll() is not None:
+                said.seek(0)
+                words = said.read()[-2000:].decode(errors="replace")
+                raise RuntimeError(f"{arguments} ended with status {process.returncode}:\n{words}")
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
 
 
 @contextmanager
@@ -54,7 +61,7 @@ def our_service(
         "PORT": str(port),
         "HOST": "127.0.0.1",
         "ADMIN_TOKEN": ADMIN_TOKEN,
-        "RATE_LIMIT": "1000000",
+        "RATE_LIMIT_SITE": "100000000",  # on, and never reached
         **environment,
     }
     ready = f"http://127.0.0.1:{port}/api/health/ready"
@@ -68,6 +75,34 @@ def empty_handler() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = free_port()
     with running(["-m", "bench.empty_handler", str(port)], {}, f"http://127.0.0.1:{port}/") as process:
         yield process, port
+
+
+@contextmanager
+def our_consumer(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """`portfolio-analytics consumer`; whoever needs it ready looks at its positions."""
+    with running(["-m", "portfolio_analytics", "consumer"], environment) as process:
+        yield process
+
+
+@contextmanager
+def baseline_service(brokers: str, topic: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """FastAPI and aiokafka."""
+    port = free_port()
+    ready = f"http://127.0.0.1:{port}/ready"
+    environment = {"KAFKA_BROKER": brokers, "KAFKA_TOPIC": topic}
+    with running(["-m", "bench.baseline.service", str(port)], environment, ready) as process:
+        yield process, port
+
+
+@contextmanager
+def baseline_consumer(brokers: str, topic: str, database: str) -> Iterator[subprocess.Popen[bytes]]:
+    """One INSERT an event, from aiokafka."""
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD"}
+    given = conninfo_to_dict(database)
+    environment = {variable: str(given[name]) for name, variable in names.items() if given.get(name)}
+    environment |= {"PGDATABASE": str(given["dbname"]), "KAFKA_BROKER": brokers, "KAFKA_TOPIC": topic}
+    with running(["-m", "bench.baseline.consumer"], environment) as process:
+        yield process
 
 
 def _wait(process: subprocess.Popen[bytes], address: str) -> None:
