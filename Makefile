@@ -4,7 +4,7 @@
 #   make run      everything in one command, on http://127.0.0.1:8080 (ARGS="..." is passed on)
 #   make test     the whole suite, against the built wheel (ARGS="-k name -x" is passed on to pytest)
 #   make check    format, lint, types, front ends, deployment files
-#   make bench    measurements; QUICK=1 for a smoke run
+#   make bench    measurements; QUICK=1 for a smoke run, ARGS="intake consumer" for some sections
 #   make soak     random faults: ROUNDS of them, from SEED
 #   make clean    removes all that was built here; data is never touched
 
@@ -29,13 +29,13 @@ run: $(VENV)/.installed
 	@$(PYTHON_IN_VENV) -m portfolio_analytics run $(ARGS)
 
 test: $(VENV)/.development $(VENV)/.installed
-	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.development
 	@scripts/check
 
 bench: $(VENV)/.development $(VENV)/.installed
-	@$(PYTHON_IN_VENV) -m bench
+	@$(PYTHON_IN_VENV) -m bench $(ARGS)
 
 soak: $(VENV)/.development $(VENV)/.installed
 	@$(PYTHON_IN_VENV) -m pytest -m soak $(ARGS)
