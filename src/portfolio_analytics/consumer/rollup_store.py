@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from portfolio_analytics.consumer.beside import beside
-from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells
+from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells, measures
 from portfolio_analytics.storage.binary_copy import EPOCH_DAY, copy_rows, scratch_table, text
 
 _COLUMNS = ("site_id", "day", "dimension", "slot", *MEASURES, "value")
@@ -69,10 +69,10 @@ def add_totals(cursor: psycopg.Cursor[Any], totals: Mapping[TotalKey, int], slot
 
 
 def _pack(site_id: int, cells: Cells, slot: int, path: Callable[[int, int], str]) -> Iterable[bytes]:
-    for (day, dimension, value), sums in cells.items():
-        if any(sums):
+    for (day, dimension, value), cell in cells.items():
+        if cell:
             numbers = _NUMBERS[:]
-            numbers[1::2] = sums
+            numbers[1::2] = measures(cell)
             name = (
                 path(site_id, value)
                 if dimension in PAGE_DIMENSIONS and isinstance(value, int)

@@ -21,7 +21,7 @@ import psycopg
 from portfolio_analytics.consumer.dictionary import Client
 from portfolio_analytics.consumer.dictionary_store import Content, Entry, Page, everything
 from portfolio_analytics.consumer.enrich.origin import Origin
-from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells, add, cells
+from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells, add, cells, measures
 from portfolio_analytics.consumer.visit import Visit, visits_of
 from portfolio_analytics.consumer.visit_store import Row, row_event, to_date, visit_of
 from portfolio_analytics.consumer.window import Key
@@ -275,8 +275,8 @@ def _side_by_side(
 
 def _expected_sums(
     connection: psycopg.Connection[Any], progress: _Progress
-) -> tuple[dict[RollupKey, list[int]], Counter[TotalKey]]:
-    """What the stored visits add up to."""
+) -> tuple[dict[RollupKey, int], Counter[TotalKey]]:
+    """The cells and totals that the stored visits add up to."""
     pages = everything(connection, Page)
     clients = everything(connection, Client)
     origins = everything(connection, Origin)
@@ -298,15 +298,15 @@ def _expected_sums(
             for number, day in visit.days.items():
                 for kind, n in day.types.items():
                     totals[site_id, number, kind] += n
-    expected: dict[RollupKey, list[int]] = {}
+    expected: dict[RollupKey, int] = {}
     for site_id, found in sums.items():
-        for (number, dimension, value), measures in found.items():
+        for (number, dimension, value), cell in found.items():
             text = (
                 pages[site_id, value].path
                 if dimension in PAGE_DIMENSIONS and isinstance(value, int)
                 else str(value)
             )
-            expected[site_id, number, dimension, text] = measures
+            expected[site_id, number, dimension, text] = cell
     return expected, totals
 
 
@@ -315,9 +315,8 @@ def _look_up(entries: Mapping[Entry, Content], site_id: int, number: int) -> Con
 
 
 def _compare_rollups(
-    connection: psycopg.Connection[Any], expected: dict[RollupKey, list[int]], first: int, report: Report
+    connection: psycopg.Connection[Any], expected: dict[RollupKey, int], first: int, report: Report
 ) -> None:
-    zero = [0] * len(MEASURES)
     sums = ", ".join(f"sum({name})::bigint" for name in MEASURES)
     with connection.cursor("verify_rollups") as cursor:
         cursor.itersize = FETCH
@@ -326,13 +325,14 @@ def _compare_rollups(
         )
         for site_id, day, dimension, value, *stored in cursor:
             key = (site_id, (day - _EPOCH).days, dimension, value)
-            wanted = expected.pop(key, zero)
+            wanted = list(measures(expected.pop(key, 0)))
             report.cells += 1
             if wanted != stored and key[1] >= first:
                 report.rollup_differences.append(RollupDifference(key, stored, wanted))
-    for key, wanted in expected.items():
-        if any(wanted) and key[1] >= first:
-            report.rollup_differences.append(RollupDifference(key, zero, wanted))
+    for key, cell in expected.items():
+        if cell and key[1] >= first:
+            missing = [0] * len(MEASURES)
+            report.rollup_differences.append(RollupDifference(key, missing, list(measures(cell))))
 
 
 def _compare_totals(
