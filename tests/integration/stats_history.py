@@ -74,7 +74,7 @@ def seen(item: Item) -> Event:
     """An event as it is stored, with its words."""
     event = item.event
     origin = (
-        item.origin._asdict()
+        item.origin.content._asdict()
         if item.origin
         else dict.fromkeys(
             ("referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"), ""
@@ -91,12 +91,12 @@ def seen(item: Item) -> Event:
         visitor=item.visitor,
         known=bool(event.flags & VISITOR_KNOWN),
         type=event.type,
-        page=item.path,
-        page_id=item.page_id,
+        page=item.page.content.path,
+        page_id=item.page.id,
         host=event.host or event.site,
-        client_id=item.client_id,
-        client=item.client._asdict(),
-        origin_id=item.origin_id,
+        client_id=item.client.id,
+        client=item.client.content._asdict(),
+        origin_id=item.origin.id if item.origin else None,
         origin=origin,
         duration_ms=event.duration_ms or 0,
         scroll=event.scroll_depth,

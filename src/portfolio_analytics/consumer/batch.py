@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from portfolio_analytics.consumer.decode import Rejected, decode
-from portfolio_analytics.consumer.dictionary import Client, content_id
+from portfolio_analytics.consumer.dictionary import Client, Page, Word, word
 from portfolio_analytics.consumer.enrich.agent import parse_agent
 from portfolio_analytics.consumer.enrich.origin import Origin, classify
 from portfolio_analytics.consumer.enrich.screen import screen_class
@@ -30,12 +30,9 @@ class Item(msgspec.Struct, gc=False):
     offset: int
     actor: int
     visitor: int
-    page_id: int
-    client_id: int
-    origin_id: int | None
-    path: str
-    client: Client
-    origin: Origin | None
+    page: Word[Page]
+    client: Word[Client]
+    origin: Word[Origin] | None
     site_id: int = 0
 
 
@@ -71,32 +68,28 @@ def make_batch(records: Sequence[LogRecord], topic_id: str) -> Batch:
 
 def enrich(event: EventRecord, partition: int, offset: int) -> Item:
     """An event with what its words say: page, client, origin; and where it stands in the log."""
-    path, page_id, origin, origin_id = _place(event.referrer, event.page, event.site, event.host)
-    client, client_id = _client(event.user_agent, event.screen_width, event.country, event.region, event.city)
+    page, origin = _landing(event.referrer, event.page, event.site, event.host)
     return Item(
         event,
         partition,
         offset,
         event.visitor if event.session is None else actor_id(event.site, event.session),
         event.visitor,
-        page_id,
-        client_id,
-        origin_id,
-        path,
-        client,
+        page,
+        _client(event.user_agent, event.screen_width, event.country, event.region, event.city),
         origin,
     )
 
 
 @lru_cache(maxsize=CACHED)
-def _place(
+def _landing(
     referrer: str | None, page: str, site: str, host: str | None
-) -> tuple[str, int, Origin | None, int | None]:
-    """The page's path and id, and the origin and its id."""
+) -> tuple[Word[Page], Word[Origin] | None]:
+    """The page, and where its visitor came from."""
     origin, path = classify(referrer, page, site, host)
     if len(path) > MAX_PATH_BYTES // 4:
         path = path.encode()[:MAX_PATH_BYTES].decode(errors="ignore")
-    return path, content_id(path), origin, None if origin is None else content_id(*origin)
+    return word(Page(path)), None if origin is None else word(origin)
 
 
 @lru_cache(maxsize=CACHED)
@@ -106,8 +99,7 @@ def _client(
     country: str | None,
     region: str | None,
     city: str | None,
-) -> tuple[Client, int]:
-    client = Client(
-        *parse_agent(user_agent), screen_class(screen_width), country or "", region or "", city or ""
+) -> Word[Client]:
+    return word(
+        Client(*parse_agent(user_agent), screen_class(screen_width), country or "", region or "", city or "")
     )
-    return client, content_id(*client)

@@ -7,7 +7,15 @@ ten million contents share an id is 3 in a million (birthday bound n^2 / 2^65).
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+
+class Page(NamedTuple):
+    """A page of a site."""
+
+    path: str
 
 
 class Client(NamedTuple):
@@ -22,6 +30,21 @@ class Client(NamedTuple):
     country: str
     region: str
     city: str
+
+
+Content = TypeVar("Content", bound=tuple[str, ...])
+
+
+class Word(msgspec.Struct, Generic[Content], eq=False):
+    """A content and its id. Told apart by what it is, not by what it says: a set of words costs little."""
+
+    id: int
+    content: Content
+
+
+def word(content: Content) -> Word[Content]:
+    """The word for a content."""
+    return Word(content_id(*content), content)
 
 
 def content_id(*content: str) -> int:

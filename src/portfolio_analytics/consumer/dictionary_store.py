@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic
 
 import psycopg
 from psycopg import sql
 
-from portfolio_analytics.consumer.dictionary import Client
+from portfolio_analytics.consumer.dictionary import Client, Content, Page, Word
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.storage.binary_copy import numbers
 
@@ -16,14 +16,6 @@ Entry = tuple[int, int]  # site and id
 CACHED = 200_000
 
 
-class Page(NamedTuple):
-    """A page of a site."""
-
-    path: str
-
-
-Content = TypeVar("Content", bound=tuple[str, ...])
-Value = TypeVar("Value")
 _TABLES: dict[type, tuple[str, str, tuple[str, ...]]] = {
     Page: ("pages", "page_id", Page._fields),
     Client: ("clients", "client_id", Client._fields),
@@ -62,9 +54,11 @@ class Dictionary(Generic[Content]):
     def __getitem__(self, entry: Entry) -> Content:
         return self._known[entry]
 
-    def new(self, entries: dict[Entry, Value]) -> dict[Entry, Value]:
-        """Those of `entries` that are not remembered."""
-        return {entry: value for entry, value in entries.items() if entry not in self._known}
+    def new(self, site_id: int, words: Iterable[Word[Content]]) -> dict[Entry, Content]:
+        """Those of a site's `words` that are not remembered."""
+        return {
+            (site_id, found.id): found.content for found in words if (site_id, found.id) not in self._known
+        }
 
     def remember(self, entries: dict[Entry, Content]) -> None:
         """Remember `entries`, which are in the table."""

@@ -6,7 +6,7 @@ from struct import Struct
 
 import msgspec
 
-from portfolio_analytics.shared.record import EventRecord
+from portfolio_analytics.consumer.batch import Item
 from portfolio_analytics.storage.binary_copy import (
     EPOCH_DAY,
     INT2,
@@ -30,28 +30,19 @@ _HEAD = Struct("!hi16s" + "iq" * 7 + "iiii" + "ihih")
 _json = msgspec.json.Encoder().encode
 
 
-def pack_event(
-    event: EventRecord,
-    actor: int,
-    visitor: int,
-    site_id: int,
-    page_id: int,
-    client_id: int,
-    origin_id: int | None,
-    partition: int,
-    offset: int,
-) -> bytes:
+def pack_event(item: Item) -> bytes:
     """The bytes of one row; numbers must fit their columns (consumer/decode.py sees to it)."""
+    event, origin = item.event, item.origin
     kind = event.type.encode()
     head = _HEAD.pack(
         len(COLUMNS), 16, event.id.int.to_bytes(16), 8, instant(event.time), 8, instant(event.at),
-        8, actor, 8, visitor, 8, page_id, 8, client_id, 8, offset, 4, site_id, 4, event.day - EPOCH_DAY,
-        2, partition, 2, event.flags,
+        8, item.actor, 8, item.visitor, 8, item.page.id, 8, item.client.id, 8, item.offset,
+        4, item.site_id, 4, event.day - EPOCH_DAY, 2, item.partition, 2, event.flags,
     )  # fmt: skip
     return b"".join(
         (
             head,
-            NULL if origin_id is None else INT8.pack(8, origin_id),
+            NULL if origin is None else INT8.pack(8, origin.id),
             NULL if event.duration_ms is None else INT4.pack(4, event.duration_ms),
             NULL if event.scroll_depth is None else INT2.pack(2, event.scroll_depth),
             LENGTH.pack(len(kind)),

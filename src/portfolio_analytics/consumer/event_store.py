@@ -112,11 +112,5 @@ def _copy(cursor: psycopg.Cursor[Any], items: list[Item]) -> None:
             cursor,
             "events",
             COLUMNS,
-            (
-                pack_event(
-                    item.event, item.actor, item.visitor, item.site_id, item.page_id, item.client_id,
-                    item.origin_id, item.partition, item.offset,
-                )
-                for item in items
-            ),
-        )  # fmt: skip
+            map(pack_event, items),
+        )

@@ -31,8 +31,8 @@ from portfolio_analytics.consumer.batch import Batch, Item
 from portfolio_analytics.consumer.beside import nothing
 from portfolio_analytics.consumer.continuation import Arrival, resolve
 from portfolio_analytics.consumer.decode import Rejected
-from portfolio_analytics.consumer.dictionary import Client
-from portfolio_analytics.consumer.dictionary_store import Content, Dictionary, Page, store_new
+from portfolio_analytics.consumer.dictionary import Client, Content, Page
+from portfolio_analytics.consumer.dictionary_store import Dictionary, store_new
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.consumer.event_store import insert_events
 from portfolio_analytics.consumer.local_day import local_day
@@ -187,24 +187,27 @@ class Store:
         """What must be there before the transaction, and does no harm without it."""
         for dictionary in (self._pages, self._clients, self._origins):
             dictionary.make_room()
-        sites = find_sites(self.connection, {item.event.site for item in items}) if items else {}
+        if not items:
+            return
+        by_site: dict[str, list[Item]] = defaultdict(list)
         for item in items:
-            item.site_id = sites[item.event.site]
+            by_site[item.event.site].append(item)
+        sites = find_sites(self.connection, by_site)
         days = {item.event.day for item in items} | {item.event.time // DAY_MS for item in items}
         if not days <= self._ensured:
             ensure_days(self.connection, map(to_date, days - self._ensured))
             self._ensured |= days
-        pages = self._pages.new({(i.site_id, i.page_id): i.path for i in items})
-        clients = self._clients.new({(i.site_id, i.client_id): i.client for i in items})
-        origins = self._origins.new(
-            {(i.site_id, i.origin_id): i.origin for i in items if i.origin_id is not None and i.origin}
-        )
-        store_new(
-            self.connection,
-            (self._pages, {entry: Page(path) for entry, path in pages.items()}),
-            (self._clients, clients),
-            (self._origins, origins),
-        )
+        pages: dict[Key, Page] = {}
+        clients: dict[Key, Client] = {}
+        origins: dict[Key, Origin] = {}
+        for name, found in by_site.items():
+            site_id = sites[name]
+            for item in found:
+                item.site_id = site_id
+            pages |= self._pages.new(site_id, {item.page for item in found})
+            clients |= self._clients.new(site_id, {item.client for item in found})
+            origins |= self._origins.new(site_id, {i.origin for i in found if i.origin is not None})
+        store_new(self.connection, (self._pages, pages), (self._clients, clients), (self._origins, origins))
 
     def _store(
         self,
@@ -357,7 +360,7 @@ class Store:
         visit_store.write_visits(cursor, before, after)
         changes = self._changed_cells(stored, before, after, people | found)
         rollup_store.add_rollups(
-            cursor, changes, slot, lambda site, page: self._pages[site, page][0], meanwhile
+            cursor, changes, slot, lambda site, page: self._pages[site, page].path, meanwhile
         )
 
     def _changed_cells(
@@ -446,18 +449,19 @@ def _visits(items: Iterable[Item], sites: Mapping[int, Site]) -> list[Visit]:
 
 
 def _visit_event(item: Item, time_zone: str) -> VisitEvent:
-    event = item.event
-    return VisitEvent(
+    event, origin = item.event, item.origin
+    return (
         item.site_id,
         item.actor,
-        item.visitor,
-        bool(event.flags & VISITOR_KNOWN),
         event.time,
+        origin is None,
+        0 if origin is None else origin.id,
+        item.client.id,
+        item.visitor,
+        event.flags & VISITOR_KNOWN != 0,
+        item.page.id,
         local_day(event.time, time_zone),
         event.type,
-        item.page_id,
-        item.client_id,
-        item.origin_id,
         event.duration_ms or 0,
         -1 if event.scroll_depth is None else event.scroll_depth,
     )

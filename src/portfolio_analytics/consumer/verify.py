@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from portfolio_analytics.consumer.dictionary import Client
-from portfolio_analytics.consumer.dictionary_store import Content, Entry, Page, everything
+from portfolio_analytics.consumer.dictionary import Client, Content, Page
+from portfolio_analytics.consumer.dictionary_store import Entry, everything
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells, add, cells, measures
 from portfolio_analytics.consumer.visit import Visit, visits_of

@@ -164,17 +164,18 @@ def load_rows(cursor: psycopg.Cursor[Any], actors: Iterable[Key], window: Window
 
 def row_event(row: Row, time_zone: str) -> VisitEvent:
     """What a visit needs to know of a stored event."""
-    return VisitEvent(
+    return (
         row.site_id,
         row.actor,
+        row.time,
+        row.origin_id is None,
+        row.origin_id or 0,
+        row.client_id,
         row.visitor,
         row.known,
-        row.time,
+        row.page_id,
         local_day(row.time, time_zone),
         row.type,
-        row.page_id,
-        row.client_id,
-        row.origin_id,
         row.duration_ms,
         row.scroll,
     )

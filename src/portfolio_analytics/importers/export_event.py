@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from portfolio_analytics.consumer.batch import MAX_PATH_BYTES, Item
 from portfolio_analytics.consumer.decode import out_of_range
-from portfolio_analytics.consumer.dictionary import Client, content_id
+from portfolio_analytics.consumer.dictionary import Client, Page, word
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.shared.record import EventRecord, Scalar, Target
 
@@ -99,12 +99,9 @@ def item_of(found: ExportedEvent, site: str) -> Item:
         found.log_offset,
         found.actor,
         found.visitor,
-        content_id(found.page),
-        content_id(*client),
-        None if origin is None else content_id(*origin),
-        found.page,
-        client,
-        origin,
+        word(Page(found.page)),
+        word(client),
+        None if origin is None else word(origin),
     )
 
 
