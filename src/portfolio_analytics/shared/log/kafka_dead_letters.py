@@ -62,8 +62,9 @@ class KafkaDeadLetters:
         end = time.monotonic() + ANSWER_SECONDS + 1.0
         while len(producer) and time.monotonic() < end:
             producer.poll(0.1)
-        if self._faults.fatal:
-            # An idempotent producer that lost its place for good is of no more use.
+        if self._faults.fatal or all(isinstance(result, LogUncertain) for result in results):
+            # An idempotent producer that lost its place does not find back, nor does one that was told that
+            # there are no brokers (see KafkaReader). The next try has a new one.
             self.close()
         return results
 

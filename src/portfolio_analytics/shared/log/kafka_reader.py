@@ -23,6 +23,7 @@ from portfolio_analytics.shared.log.protocol import LogRecord, Positions, Waterm
 ANSWER_SECONDS = 3.0
 OPEN_SECONDS = 3.0
 RECHECK_SECONDS = 0.5
+LOST_SECONDS = 3.0
 SLICE_SECONDS = 0.1
 
 
@@ -68,6 +69,7 @@ class KafkaReader:
         self._missed: dict[int, int] = {}  # partition -> an offset that did not come and was asked for again
         self._doubtful = False
         self._checked = 0.0
+        self._lost_since: float | None = None  # the client finds no broker, though there is one
 
     def open(self) -> None:
         """Connect, make the topic where it is missing, and join. Raises LogUnavailable."""
@@ -96,16 +98,16 @@ class KafkaReader:
         After LogUnavailable reading goes on by itself, with the same position, once Kafka is back.
         """
         try:
-            return self._poll(self._opened(), max_records, time.monotonic() + timeout)
+            return self._poll(max_records, time.monotonic() + timeout)
         except KafkaException as error:
             raise LogUnavailable(self._faults.sentence(error)) from None
 
-    def _poll(self, consumer: Consumer, max_records: int, end: float) -> list[LogRecord]:
+    def _poll(self, max_records: int, end: float) -> list[LogRecord]:
         while True:
-            doubt = self._mend(consumer)
+            doubt = self._mend()
             # In slices: a rebalance does not end librdkafka's wait, and nothing is assigned until it does.
             messages = self._consume(
-                consumer, max_records, min(SLICE_SECONDS, max(0.0, end - time.monotonic()))
+                self._opened(), max_records, min(SLICE_SECONDS, max(0.0, end - time.monotonic()))
             )
             if self._rebalanced:
                 self._drop_assignment()
@@ -261,14 +263,14 @@ class KafkaReader:
 
     # --- is it still the same topic, are the offsets held, is Kafka there
 
-    def _mend(self, consumer: Consumer) -> LogUnavailable | None:
+    def _mend(self) -> LogUnavailable | None:
         """Carry out what was noted; what fails is tried again by the next poll. Raises LogUnavailable when
         nothing can be read without it; returns why Kafka seems away when reading may work all the same.
         """
         try:
             self._claim()
         except LogUnavailable:
-            consumer.consume(1, 0)  # nothing is assigned: this only keeps the membership alive
+            self._opened().consume(1, 0)  # nothing is assigned: this only keeps the membership alive
             if self._rebalanced:
                 self._drop_assignment()
             raise
@@ -279,6 +281,7 @@ class KafkaReader:
         if self._stale or since > (RECHECK_SECONDS if self._doubtful else self._refresh_seconds):
             try:
                 self._check_topic()
+                self._check_client()
             except LogUnavailable as error:
                 if self._stale:
                     raise
@@ -311,6 +314,37 @@ class KafkaReader:
                 consumer.unsubscribe()
                 self._join(consumer)
 
+    def _check_client(self) -> None:
+        """Have a client that lost its brokers for good replaced: Kafka has just answered another one.
+
+        Who asks a broker that hung, or has just started, may be told that there are no brokers at all, and
+        then lets go of all that it knew, those of the settings too. librdkafka (2.11 to 2.16 at least, its
+        issue 5301) often never asks again after that: such a client reports no error and reads nothing.
+        """
+        try:
+            self._opened().list_topics(self._settings.topic, timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            self._doubtful = True
+            now = time.monotonic()
+            if error.args[0].code() != kafka_codes.TRANSPORT:
+                self._lost_since = None  # it has brokers to ask
+            elif self._lost_since is None:
+                self._lost_since = now
+            elif now - self._lost_since > LOST_SECONDS:
+                self._renew()
+            raise LogUnavailable(self._faults.sentence(error)) from None
+        finally:
+            self._checked = time.monotonic()
+        self._lost_since = None
+
+    def _renew(self) -> None:
+        """Go on with a new client, which joins the group anew."""
+        LOGGER.warning("The Kafka client is renewed: it no longer finds the brokers")
+        self.close()
+        self._rebalanced, self._given, self._lost_since = False, None, None
+        self._consumer = Consumer(self._config)
+        self._join(self._consumer)
+
     def _resume(self, partition: int) -> None:
         """The stored offset is not held any more: go on from the earliest one that is."""
         wanted = self._next[partition]
@@ -332,6 +366,7 @@ class KafkaReader:
             cause = error if isinstance(error, KafkaException) else None
             # A client that met a hanging broker may not find back by itself: the next try has a new one.
             self._topic = KafkaTopic(self._settings, self._faults)
+            self._lost_since = None
             raise LogUnavailable(self._faults.sentence(cause)) from None
         finally:
             self._checked = time.monotonic()

@@ -131,7 +131,7 @@ def consumer_settings(
         "fetch.wait.max.ms": 250,
         "fetch.error.backoff.ms": 100,
         "fetch.queue.backoff.ms": 20,
-        # What lies ready while a batch is stored; by its own measure the client would keep 100,000 a partition.
+        # What lies ready while a batch is stored; by its own measure it would keep 100,000 a partition.
         "queued.min.messages": 20_000,
         "queued.max.messages.kbytes": 8 << 10,
         "topic.metadata.refresh.interval.ms": int(refresh_seconds * 1000),
