@@ -17,7 +17,7 @@ from portfolio_analytics.app import needs
 from portfolio_analytics.app.consume import migrate_patiently
 from portfolio_analytics.app.sheet import SHARED, sheet_path
 from portfolio_analytics.app.supervisor import Child, Supervisor, stop_on_signals
-from portfolio_analytics.settings import Secret, Settings
+from portfolio_analytics.settings import Secret, Settings, local_url
 from portfolio_analytics.shared.access import digest
 from portfolio_analytics.shared.errors import SettingsError
 from portfolio_analytics.shared.log.file_lock import FileLock
@@ -97,7 +97,7 @@ def _wait_for_the_port(settings: Settings, console: Console) -> None:
 
 def _announce(settings: Settings, url: str, token: Secret, console: Console) -> None:
     """Say where things are as soon as the service answers."""
-    address = f"http://{_shown_host(settings.host)}:{settings.port}"
+    address = local_url(settings)
     if not _wait_until_ready(f"{address}/api/health/ready"):
         console.print("The service does not answer yet; the messages above should say why.", style="yellow")
         return
@@ -124,10 +124,6 @@ The dashboard link works once. Ctrl-C stops everything.""",
 
 def _token_place(settings: Settings) -> str:
     return "ADMIN_TOKEN" if settings.admin_token else str(Path(settings.data_dir) / "admin-token")
-
-
-def _shown_host(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104 - compared, not bound
 
 
 def _wait_until_ready(url: str) -> bool:
