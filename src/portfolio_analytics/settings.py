@@ -157,6 +157,12 @@ def journal_path(settings: Settings) -> Path:
     return settings.data_dir / "journal.sqlite"
 
 
+def local_url(settings: Settings) -> str:
+    """Where this machine reaches the service that listens at HOST and PORT."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
 def spool_path(settings: Settings) -> Path | None:
     """The producer's spool; None where none is kept."""
     return settings.spool_dir / "spool.sqlite" if settings.spool_dir is not None else None

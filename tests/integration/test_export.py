@@ -298,6 +298,7 @@ async def test_wrong_parameters(
 ) -> None:
     found = await ask(database, params)
     assert (found.status_code, found.json()["field"]) == (400, field)
+    assert (await ask(database, params, "")).status_code == 401
 
 
 async def test_who_may(source: psycopg.Connection[Any], database: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 import urllib.error
@@ -24,7 +25,7 @@ from portfolio_analytics.storage.embedded import running_dsn
 from tests.browser.conftest import chromium, playwright  # noqa: F401 - fixtures
 from tests.faults.load import Load, uuid7
 from tests.faults.pipeline import assert_counted, number
-from tests.faults.process import Server, eventually
+from tests.faults.process import Server, eventually, run_command
 from tests.integration.test_intake import README_EXAMPLE
 from tests.oracle import assert_exactly_once
 from tests.ports import free_port
@@ -58,7 +59,7 @@ def data_dir(server: Server) -> Path:
     return server.output_file.parent / "data"
 
 
-def database(server: Server) -> str:
+def database_of(server: Server) -> str:
     found = running_dsn(data_dir(server))
     assert found is not None
     return found
@@ -134,7 +135,7 @@ def test_one_id_before_and_after_midnight_is_one_row(service: Server) -> None:
     eventually(
         lambda: totals(service, "?site=night.example")["total_events"] == 2, 10, lambda: str(totals(service))
     )
-    with connect(database(service)) as connection:
+    with connect(database_of(service)) as connection:
         days = connection.execute("SELECT DISTINCT day FROM events WHERE type LIKE 'night-%'").fetchall()
     assert days == [(datetime.fromtimestamp(midnight / 1000 - 1, UTC).date(),)]
 
@@ -206,7 +207,7 @@ def test_the_originals_website_and_its_live_card(
     page.goto("about:blank")
     wait_for_total(service, total + 3)
     page.close()
-    with connect(database(service)) as connection:
+    with connect(database_of(service)) as connection:
         rows = connection.execute(
             "SELECT e.type, p.path, e.target ->> 'id', e.duration_ms IS NOT NULL FROM events e "
             "JOIN pages p USING (site_id, page_id) JOIN sites s USING (site_id) "
@@ -231,7 +232,7 @@ def test_no_address_is_written_anywhere(service: Server) -> None:
         with pytest.raises(urllib.error.HTTPError, match="422"):
             post(service, {"event_type": "page_view"}, X_Forwarded_For=address)
     wait_for_total(service, before + 4 * len(ADDRESSES))
-    with connect(database(service)) as connection:
+    with connect(database_of(service)) as connection:
         # The marker proves that the search finds what is there.
         assert {"pages", "rollups"} <= found_in_tables(connection, ("/secret",))
         assert found_in_tables(connection, ADDRESSES) == set()
@@ -285,8 +286,8 @@ def test_stop_and_start_and_kill_9_of_everything(tmp_path: Path) -> None:
             server.start()
             load.grow(50)
         sent |= load.acknowledged
-        assert_counted(database(server), load)
-        assert_exactly_once(database(server), sent)
+        assert_counted(database_of(server), load)
+        assert_exactly_once(database_of(server), sent)
         # Under load it is asked to end, and keeps what it has answered.
         with Load([server.port], rate=400, patience=0.0) as load:
             load.grow(100)
@@ -295,9 +296,9 @@ def test_stop_and_start_and_kill_9_of_everything(tmp_path: Path) -> None:
         eventually(lambda: not any(map(runs, tree)), 10, lambda: str(list(filter(runs, tree))))
         sent |= load.acknowledged
         server.start()
-        with connect(database(server)) as connection:
+        with connect(database_of(server)) as connection:
             assert number(connection, "SELECT count(*) FROM events") >= len(sent)
-        assert_exactly_once(database(server), sent)
+        assert_exactly_once(database_of(server), sent)
         tree = server.tree()
         assert server.terminate() == 0
     eventually(lambda: not any(map(runs, tree)), 10, lambda: str(list(filter(runs, tree))))
@@ -306,3 +307,14 @@ def test_stop_and_start_and_kill_9_of_everything(tmp_path: Path) -> None:
 
 def runs(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
+
+
+def test_a_port_that_something_else_has(database: str, tmp_path: Path) -> None:
+    """It says so and ends: to say that it runs would lead people to whatever answers there."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = {"DATABASE_URL": database, "DATA_DIR": str(tmp_path / "data"), "PORT": str(port)}
+        status, printed = run_command(["run"], settings)
+    assert status == 2, printed
+    assert f"HOST, PORT: 127.0.0.1:{port} cannot be had" in printed
+    assert "is running" not in printed

@@ -113,7 +113,8 @@ class TestTotals:
 
     async def test_needs_a_token_where_it_is_not_public(self, database: str, history: None) -> None:
         async with stats_client(database, Settings(public_stats=False)) as client:
-            assert (await client.get("/api/stats")).status_code == 401
+            for question in ("", "?from=yesterday", "?to=2026-02-30"):
+                assert (await client.get(f"/api/stats{question}")).status_code == 401
             assert (await client.get("/api/stats", headers=AUTHORIZED)).json()["total_events"] == 6
             reader = {"Authorization": f"Bearer {TOKEN_OF_TWO}"}
             own = await client.get("/api/stats?site=two.example", headers=reader)
@@ -259,6 +260,24 @@ class TestQuery:
         wrong = await ask(client, {"metrics": ["visitors"], "site_id": "nobody.example"}, 400)
         assert (wrong["error"], wrong["field"]) == ("unknown_site", "site_id")
 
+    @pytest.mark.parametrize("body", [b"{}", b"{", b'{"metrics": ["hits"]}', b" " * 70_000])
+    async def test_a_stranger_is_not_told_what_is_wrong(self, client: httpx.AsyncClient, body: bytes) -> None:
+        for given in ({}, {"Authorization": "Bearer a-token-that-nobody-has"}):
+            response = await client.post("/api/v2/query", content=body, headers=given)
+            assert (response.status_code, response.json()["error"]) == (401, "unauthorized")
+            assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+    async def test_nor_is_a_token_that_may_not_read(self, client: httpx.AsyncClient, feeder: Feeder) -> None:
+        feeder.connection.execute(
+            "INSERT INTO tokens (name, hash, scopes) VALUES ('sender', %s, '{ingest}')",
+            [digest("the-senders-token")],
+        )
+        sender = {"Authorization": "Bearer the-senders-token"}
+        assert (await client.post("/api/v2/query", json={}, headers=sender)).status_code == 403
+        reader = {"Authorization": f"Bearer {TOKEN_OF_TWO}"}
+        wrong = await client.post("/api/v2/query", json={}, headers=reader)
+        assert (wrong.status_code, wrong.json()["field"]) == (400, "metrics")
+
     @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"null", b"[]"])
     async def test_a_body_that_is_no_query(self, client: httpx.AsyncClient, body: bytes) -> None:
         response = await client.post("/api/v2/query", content=body, headers=AUTHORIZED)
@@ -315,13 +334,16 @@ class TestV1:
     @pytest.mark.parametrize(
         ("call", "given", "field"),
         [
-            ("aggregate", {"period": "fortnight"}, "date_range"),
+            ("aggregate", {"period": "fortnight"}, "period"),
             ("aggregate", {"date": "2026-03-01"}, "date"),
-            ("aggregate", {"metrics": "hits"}, "metrics[0]"),
+            ("aggregate", {"period": "custom", "date": "2026-03-02,2026-03-01"}, "date"),
+            ("aggregate", {"metrics": "hits"}, "metrics"),
             ("aggregate", {"filters": "country=DE"}, "filters"),
-            ("aggregate", {"compare": "last_year"}, "include.comparisons.mode"),
+            ("aggregate", {"compare": "last_year"}, "compare"),
             ("timeseries", {"interval": "second"}, "interval"),
-            ("breakdown", {"property": "visit:weather"}, "dimensions[0]"),
+            ("breakdown", {"property": "visit:weather"}, "property"),
+            ("breakdown", {}, "property"),
+            ("aggregate", {"site_id": ""}, "site_id"),
             ("breakdown", {"property": "time:day"}, "property"),
             ("breakdown", {"property": "event:page", "limit": "0"}, "limit"),
             ("aggregate", {"site_id": "nobody.example"}, "site_id"),
@@ -334,8 +356,9 @@ class TestV1:
 
     async def test_needs_a_token(self, client: httpx.AsyncClient) -> None:
         for call in ("aggregate", "timeseries", "breakdown", "realtime/visitors"):
-            response = await client.get(f"/api/v1/stats/{call}?site_id=one.example&property=event:page")
-            assert response.status_code == 401
+            for question in ("site_id=one.example&property=event:page", "metrics=hits", ""):
+                response = await client.get(f"/api/v1/stats/{call}?{question}")
+                assert response.status_code == 401
 
 
 def uuid7(time_ms: int) -> uuid.UUID:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from portfolio_analytics.app import needs
 from portfolio_analytics.app.consume import migrate_patiently
 from portfolio_analytics.app.sheet import SHARED, sheet_path
 from portfolio_analytics.app.supervisor import Child, Supervisor, stop_on_signals
-from portfolio_analytics.settings import Secret, Settings
+from portfolio_analytics.settings import Secret, Settings, local_url
 from portfolio_analytics.shared.access import digest
 from portfolio_analytics.shared.errors import SettingsError
 from portfolio_analytics.shared.log.file_lock import FileLock
@@ -28,15 +29,18 @@ from portfolio_analytics.storage.embedded import EmbeddedPostgres, make_data_dir
 logger = logging.getLogger(__name__)
 
 READY_S = 60.0
+PORT_S = 5.0
 
 
 def run(settings: Settings, console: Console) -> None:
     """Start everything that is not given, and serve until SIGINT or SIGTERM.
 
-    Raises EmbeddedPostgresError or SettingsError when DATA_DIR cannot be used or is in use.
+    Raises EmbeddedPostgresError or SettingsError when DATA_DIR cannot be used or is in use, and SettingsError
+    for what the producer would end over: it would be started again and again.
     """
     make_data_dir(settings.data_dir)
     with _database(settings, console) as url:
+        _wait_for_the_port(settings, console)
         if not migrate_patiently(url, threading.Event()):
             return
         token = settings.admin_token or load_or_create(settings.data_dir)
@@ -79,9 +83,21 @@ def _database(settings: Settings, console: Console) -> Iterator[str]:
         lock.release()
 
 
+def _wait_for_the_port(settings: Settings, console: Console) -> None:
+    """Give a `run` that was killed a moment ago the time to let go of its port. Raises SettingsError."""
+    deadline = time.monotonic() + PORT_S
+    if needs.port_problem(settings.host, settings.port) is not None:
+        console.print(f"Port {settings.port} is in use; waiting up to {PORT_S:.0f} s for it.", style="yellow")
+    while needs.port_problem(settings.host, settings.port) is not None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    problems = needs.missing(settings)
+    if problems:
+        raise SettingsError(problems)
+
+
 def _announce(settings: Settings, url: str, token: Secret, console: Console) -> None:
     """Say where things are as soon as the service answers."""
-    address = f"http://{_shown_host(settings.host)}:{settings.port}"
+    address = local_url(settings)
     if not _wait_until_ready(f"{address}/api/health/ready"):
         console.print("The service does not answer yet; the messages above should say why.", style="yellow")
         return
@@ -108,10 +124,6 @@ The dashboard link works once. Ctrl-C stops everything.""",
 
 def _token_place(settings: Settings) -> str:
     return "ADMIN_TOKEN" if settings.admin_token else str(Path(settings.data_dir) / "admin-token")
-
-
-def _shown_host(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host  # noqa: S104 - compared, not bound
 
 
 def _wait_until_ready(url: str) -> bool:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import resource
-import socket
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import maxminddb
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from portfolio_analytics.app.http import HttpApp
+from portfolio_analytics.app.needs import address_of, missing
 from portfolio_analytics.app.sheet import sheet_path
 from portfolio_analytics.app.supervisor import end_with_parent
-from portfolio_analytics.producer.address import Places
 from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared import logs
 from portfolio_analytics.shared.errors import SettingsError
@@ -48,7 +46,7 @@ def serve_http(settings: Settings) -> None:
     with sheet_path() as sheet:
         server = Granian(
             "portfolio_analytics.app.http",
-            address=_address(settings.host),
+            address=address_of(settings.host),
             port=settings.port,
             interface=Interfaces.RSGI,
             workers=settings.workers,
@@ -79,43 +77,10 @@ def _check(settings: Settings) -> None:
     """Find out here what would fail in every worker. Raises SettingsError."""
     problems = []
     if settings.database_url is None:
-        problems.append("DATABASE_URL: is needed here; 'portfolio-analytics run' brings its own")
-    if settings.geoip_db is not None:
-        try:
-            Places(settings.geoip_db).close()
-        except (OSError, maxminddb.InvalidDatabaseError) as error:
-            problems.append(f"GEOIP_DB: {settings.geoip_db} cannot be used: {error}")
-    folders = {"SPOOL_DIR": settings.spool_dir} if settings.kafka_broker else {"DATA_DIR": settings.data_dir}
-    for name, folder in folders.items():
-        try:
-            if folder is not None:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            problems.append(f"{name}: {folder} cannot be used: {error.strerror}")
-    problem = _port_problem(settings.host, settings.port)
-    if problem is not None:
-        problems.append(problem)
+        problems.append("DATABASE_URL: is needed here; `portfolio-analytics run` brings its own PostgreSQL")
+    problems += missing(settings)
     if problems:
         raise SettingsError(problems)
-
-
-def _port_problem(host: str, port: int) -> str | None:
-    """The server's sockets share a port with whoever else shares it; a second server must not be one."""
-    try:
-        address = _address(host)
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-    except OSError as error:
-        return f"HOST, PORT: {host}:{port} cannot be had: {error.strerror}"
-    return None
-
-
-def _address(host: str) -> str:
-    """The address of a host, IPv4 where there is one. Raises OSError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return str(min(found, key=lambda info: info[0] != socket.AF_INET)[4][0])
 
 
 def _raise_file_limit() -> None:

@@ -21,16 +21,20 @@ from portfolio_analytics.cli.shell import (
     progress_bar,
 )
 from portfolio_analytics.exporters.formats import FormatName
-from portfolio_analytics.settings import Settings
+from portfolio_analytics.settings import Settings, local_url
 
-import_app = App(name="import", help="Bring in what happened before.")
+import_app = App(
+    name="import",
+    help="""Bring in what happened before.
+
+    Example: portfolio-analytics import access-log /var/log/nginx/access.log.gz --site example.com
+    """,
+)
 app.command(import_app)
-
-DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 @import_app.command(name="access-log")
-def import_access_log(file: Path, *, site: str, url: str = DEFAULT_URL, token: str | None = None) -> None:
+def import_access_log(file: Path, *, site: str, url: str | None = None, token: str | None = None) -> None:
     """Turn an access log in combined format (plain or gzip) into page views. Safe to run twice.
 
     Example: portfolio-analytics import access-log /var/log/nginx/access.log.gz --site example.com
@@ -42,7 +46,7 @@ def import_access_log(file: Path, *, site: str, url: str = DEFAULT_URL, token: s
     site
         The site that the page views belong to.
     url
-        The running service.
+        The running service; without it, the one at HOST and PORT of this machine.
     token
         A token with import scope; without it ADMIN_TOKEN, or the one that `run` made.
     """
@@ -50,7 +54,7 @@ def import_access_log(file: Path, *, site: str, url: str = DEFAULT_URL, token: s
     from portfolio_analytics.importers.report import run_access_log_import
 
     state = state_folder(os.environ)
-    sys.exit(run_access_log_import(file, site, url, _token(token), state=state, console=console))
+    sys.exit(run_access_log_import(file, site, _url(url), _token(token), state=state, console=console))
 
 
 @import_app.command(name="export")
@@ -153,7 +157,7 @@ def export(
 @app.command
 def demo(
     *,
-    url: str = DEFAULT_URL,
+    url: str | None = None,
     site: str = "demo",
     rate: float = 5.0,
     seconds: float | None = None,
@@ -167,7 +171,7 @@ def demo(
     Parameters
     ----------
     url
-        The running service.
+        The running service; without it, the one at HOST and PORT of this machine.
     site
         The site that the traffic is for.
     rate
@@ -181,7 +185,7 @@ def demo(
     """
     from portfolio_analytics.demo.sender import run_demo
 
-    sys.exit(run_demo(url, _token(token), site, rate, seconds, days=days, console=console))
+    sys.exit(run_demo(_url(url), _token(token), site, rate, seconds, days=days, console=console))
 
 
 @app.command
@@ -229,7 +233,11 @@ def erase(
             return
         erased = erase_keys(Store(connection, ""), site_id, keys)
         steps.run(connection, audit.record("command line", "erase", site_id, site, events=erased))
-    console.print(f"Erased {erased} events; what may still come from the log stays out.")
+    console.print(f"Events erased: {erased:,}. What may still come from the log stays out.")
+
+
+def _url(given: str | None) -> str:
+    return given or local_url(Settings.load(os.environ))
 
 
 def _token(given: str | None) -> str | None:

@@ -8,18 +8,24 @@ from typing import Any
 
 import psycopg
 from cyclopts import App
-from rich.table import Table
 
 from portfolio_analytics.cli.shell import (
     app,
     console,
     database,
     database_address,
+    list_table,
     load_settings,
     progress_bar,
 )
 
-badrows_app = App(name="badrows", help="Look at records that could not be stored, and try them again.")
+badrows_app = App(
+    name="badrows",
+    help="""Look at records that could not be stored, and try them again.
+
+    Example: portfolio-analytics badrows list
+    """,
+)
 app.command(badrows_app)
 
 SHOWN = 50
@@ -113,7 +119,7 @@ def list_bad_rows(*, limit: int = 50) -> None:
     """
     from portfolio_analytics.consumer import bad_row_shelf as bad_rows
 
-    table = Table("number", "when", "partition", "offset", "site", "reason", "detail", "retried")
+    table = list_table("number", "when", "partition", "offset", "site", "reason", "detail", "retried")
     with database() as connection:
         for row in bad_rows.latest(connection, limit):
             table.add_row(

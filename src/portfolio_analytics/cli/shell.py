@@ -12,6 +12,7 @@ import psycopg
 from cyclopts import App
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared import logs
@@ -67,6 +68,15 @@ def progress_bar(title: str) -> Iterator[Any]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def list_table(name: str, *columns: str) -> Table:
+    """A table whose first column is what other commands are given: whole, however narrow the terminal."""
+    table = Table()
+    table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
 
 
 def fail(*lines: str, status: int = 1) -> NoReturn:

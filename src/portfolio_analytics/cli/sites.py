@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from cyclopts import App
-from rich.table import Table
 
-from portfolio_analytics.cli.shell import COMMAND_LINE, app, console, database, fail
+from portfolio_analytics.cli.shell import COMMAND_LINE, app, console, database, fail, list_table
 from portfolio_analytics.storage import sites as store
 from portfolio_analytics.storage import steps
 
-sites_app = App(name="sites", help="Add, list, change and delete sites.")
+sites_app = App(
+    name="sites",
+    help="""Add, list, change and delete sites.
+
+    Example: portfolio-analytics sites add example.com --time-zone Europe/Berlin
+    """,
+)
 app.command(sites_app)
 
 
@@ -19,7 +24,9 @@ def list_sites() -> None:
 
     Example: portfolio-analytics sites list
     """
-    table = Table("name", "time zone", "host names", "excluded addresses", "excluded paths", "former names")
+    table = list_table(
+        "name", "time zone", "host names", "excluded addresses", "excluded paths", "former names"
+    )
     with database() as connection:
         for site in steps.run(connection, store.list_all()):
             table.add_row(

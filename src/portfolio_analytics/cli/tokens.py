@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from cyclopts import App
-from rich.table import Table
 
-from portfolio_analytics.cli.shell import COMMAND_LINE, app, console, database
+from portfolio_analytics.cli.shell import COMMAND_LINE, app, console, database, list_table
 from portfolio_analytics.storage import steps
 from portfolio_analytics.storage import tokens as store
 
-tokens_app = App(name="tokens", help="Create, list and revoke access tokens.")
+tokens_app = App(
+    name="tokens",
+    help="""Create, list and revoke access tokens.
+
+    Example: portfolio-analytics tokens create grafana --scope read --site example.com
+    """,
+)
 app.command(tokens_app)
 
 
@@ -37,7 +42,7 @@ def list_tokens() -> None:
 
     Example: portfolio-analytics tokens list
     """
-    table = Table("name", "scopes", "site", "created", "last used", "revoked")
+    table = list_table("name", "scopes", "site", "created", "last used", "revoked")
     with database() as connection:
         for token in steps.run(connection, store.list_all()):
             table.add_row(

@@ -56,7 +56,7 @@ def run_demo(
             token,
             patience=PATIENCE,
             on_wait=lambda seconds, reason: console.print(
-                f"waiting {seconds:.0f} s: {reason}", style="yellow", markup=False
+                f"waiting {seconds:.1f} s: {reason}", style="yellow", markup=False, soft_wrap=True
             ),
         )
     except ServiceError as error:

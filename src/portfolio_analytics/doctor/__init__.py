@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
@@ -35,7 +36,7 @@ from portfolio_analytics.doctor.log import (
     look_at_journal,
     look_at_kafka,
 )
-from portfolio_analytics.settings import Settings, journal_path
+from portfolio_analytics.settings import Settings, journal_path, local_url
 from portfolio_analytics.shared.errors import LogError, SettingsError, StorageUnavailable
 from portfolio_analytics.shared.log.kafka import KafkaSettings, describe_topic
 from portfolio_analytics.storage.database import connect, describe
@@ -84,9 +85,8 @@ def findings_table(checks: list[Check]) -> Table:
 
 def _service(settings: Settings) -> list[Check]:
     """What the service at HOST and PORT says of itself, and its clock."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
-    place = f"http://{host}:{settings.port}"
-    connection = http.client.HTTPConnection(host, settings.port, timeout=5.0)
+    place = local_url(settings)
+    connection = http.client.HTTPConnection(urlsplit(place).netloc, timeout=5.0)
     try:
         connection.request("GET", "/api/health")
         response = connection.getresponse()

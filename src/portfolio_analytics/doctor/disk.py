@@ -87,7 +87,8 @@ def _lifetime(name: str, facts: DiskFacts, must_persist: bool) -> Check:
             f"{facts.path} is on a container's own layer (overlay), which goes when the container does.",
             f"Mount a volume and set {name} to it.",
         )
-    return Check(name, "ok", f"{facts.path} is on a {facts.file_system or 'lasting'} file system.")
+    kind = f" ({facts.file_system})" if facts.file_system else ""
+    return Check(name, "ok", f"{facts.path} is on a disk that lasts{kind}.")
 
 
 def _space(name: str, facts: DiskFacts) -> Check:

@@ -60,12 +60,14 @@ class ExportFace:
         X-Total-Count says how many they are: an answer that broke off has fewer. Raises ApiError.
         """
         wanted = request.query_params
-        name = wanted.get("site", "")
-        if not name or not name.isprintable() or len(name) > 253:
-            raise ApiError(400, "invalid_query", "Say which site.", "site")
-        first, last = (_day(wanted.get(key), key) for key in ("from", "to"))
         kind = wanted.get("format", "csv")
-        written = _format(kind)
+        try:
+            name = _site(wanted.get("site", ""))
+            first, last = (_day(wanted.get(key), key) for key in ("from", "to"))
+            written = _format(kind)
+        except ApiError:
+            await self._access.known(request)  # a stranger is not told what is wrong with the question
+            raise
         try:
             span = await self._allowed(request, name, first, last)
             async with contextlib.AsyncExitStack() as opening:
@@ -150,6 +152,13 @@ async def _pieces(
         # Intake in this process must not wait while rows become text.
         yield await asyncio.to_thread(written.rows, rows)
     yield written.end()
+
+
+def _site(name: str) -> str:
+    """A site's name as it can be looked up. Raises ApiError 400."""
+    if not name or not name.isprintable() or len(name) > 253:
+        raise ApiError(400, "invalid_query", "Say which site.", "site")
+    return name
 
 
 def _day(text: str | None, field: str) -> datetime.date | None:

@@ -63,7 +63,7 @@ def _with_progress_bar(
 
         def on_wait(seconds: float, reason: str) -> None:
             bar.console.print(
-                f"waiting {seconds:.0f} s: {reason}", style="yellow", markup=False, soft_wrap=True
+                f"waiting {seconds:.1f} s: {reason}", style="yellow", markup=False, soft_wrap=True
             )
 
         with Service(url, token, on_wait=on_wait) as service:

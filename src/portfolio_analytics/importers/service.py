@@ -106,7 +106,7 @@ class Service:
             ) from None
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            return 0.0, f"no answer ({error or type(error).__name__})"
+            return 0.0, f"no answer from {self._url} ({_cause(error)}); is it running?"
         if status in (201, 202, 207):
             return _results(content, count), ""
         message = f"status {status}, {_message(content)}"
@@ -123,6 +123,11 @@ class Service:
         self._connection.request(method, self._prefix + path, body, headers)
         response = self._connection.getresponse()
         return response.status, response.headers, response.read()
+
+
+def _cause(error: Exception) -> str:
+    """What a person calls it: an OSError's own words without its number."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def encode_event(event: Event) -> bytes:

@@ -254,7 +254,7 @@ def leaves(tree: Filter, *, into_done: bool = True) -> Iterator[Leaf]:
 
 def site_name(value: Any, field: str) -> str:
     """A site's name as it can be looked up."""
-    name = _text(value, field)
+    name = _text(value, field) if value is not None else ""
     if not name or len(name) > 255:
         raise invalid("This needs a site's name, such as example.com.", field)
     return name.lower()
@@ -356,7 +356,7 @@ def _comparison(value: list[Any], path: str) -> Filter:
         raise invalid("A comparison is [operator, dimension, [values]].", path)
     name = value[1]
     if not isinstance(name, str) or not dimension.is_filter(name) or not _is_clean(name):
-        raise invalid("There is no such dimension to filter on.", f"{path}[1]")
+        raise invalid(f"There is no dimension {str(name)[:60]!r} to filter on.", f"{path}[1]")
     values = tuple(_text(item, at) for item, at in _items(value[2], f"{path}[2]", MAX_VALUES))
     if not values:
         raise invalid("A comparison needs at least one value.", f"{path}[2]")
@@ -431,7 +431,7 @@ def _dimension(value: Any, path: str) -> None:
         or not (is_time(value) or dimension.is_group(value))
         or not _is_clean(value)
     ):
-        raise invalid("There is no such dimension.", path)
+        raise invalid(f"There is no dimension {str(value)[:60]!r}.", path)
 
 
 def _items(value: Any, field: str, most: int) -> list[tuple[Any, str]]:

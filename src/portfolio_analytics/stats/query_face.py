@@ -15,7 +15,7 @@ from portfolio_analytics.shared.http import ApiError, answer
 from portfolio_analytics.stats.engine import Answer, Engine
 from portfolio_analytics.stats.period import Period
 from portfolio_analytics.stats.query import Query, parse
-from portfolio_analytics.stats.site_access import readable_site
+from portfolio_analytics.stats.site_access import for_readers, readable_site
 
 MAX_BODY: Final = 64 << 10
 
@@ -29,8 +29,9 @@ class QueryFace:
 
     async def answer(self, request: Request) -> Response:
         """The answer. Raises ApiError: 400 names the part that is wrong."""
-        body = await read_json(request)
-        query = parse(body)
+        async with for_readers(request, self._access):
+            body = await read_json(request)
+            query = parse(body)
         site = await readable_site(request, self._access, self._engine, query.site, "site_id")
         found = await self._engine.answer(query, site)
         return answer(
@@ -40,9 +41,11 @@ class QueryFace:
 
 async def read_json(request: Request) -> Any:
     """The body's JSON. Raises ApiError: 413 too large, 400 not JSON."""
-    body = await request.body()
-    if len(body) > MAX_BODY:
-        raise ApiError(413, "too_large", f"A query has at most {MAX_BODY} bytes.")
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise ApiError(413, "too_large", f"A query has at most {MAX_BODY} bytes.")
     try:
         return msgspec.json.decode(body)
     except (ValueError, RecursionError) as error:

@@ -25,7 +25,7 @@ from portfolio_analytics.stats.live import LATEST, Feed, Reading
 from portfolio_analytics.stats.query import site_name
 from portfolio_analytics.stats.reader import Reader, fetch
 from portfolio_analytics.stats.site import Site
-from portfolio_analytics.stats.site_access import readable_site
+from portfolio_analytics.stats.site_access import for_readers, readable_site
 from portfolio_analytics.storage.sql import statement
 
 EVERY: Final = 1.0
@@ -128,7 +128,9 @@ class RealtimeFace:
         name = request.query_params.get("site")
         site = None
         if name:
-            site = await readable_site(request, self._access, self._engine, site_name(name, "site"), "site")
+            async with for_readers(request, self._access):
+                name = site_name(name, "site")
+            site = await readable_site(request, self._access, self._engine, name, "site")
         else:
             await self._access.require(request, "read")
         if sum(channel.listeners for channel in self._channels.values()) >= MAX_LISTENERS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 
 import msgspec
 from starlette.requests import Request
@@ -11,8 +12,9 @@ from starlette.responses import Response
 from portfolio_analytics.shared.access import Access
 from portfolio_analytics.shared.http import ApiError, answer
 from portfolio_analytics.stats.period import local_date
-from portfolio_analytics.stats.query import bound, site_name
+from portfolio_analytics.stats.query import Bound, bound, site_name
 from portfolio_analytics.stats.reader import Reader, fetch
+from portfolio_analytics.stats.site_access import for_readers
 from portfolio_analytics.storage.sql import statement
 
 
@@ -37,9 +39,11 @@ class TotalsFace:
         A time stands for the site's local day on which it falls, in UTC without a site. A site that nothing
         is known of has no events.
         """
-        wanted = request.query_params
-        name = site_name(wanted["site"], "site") if wanted.get("site") else None
-        first, last = (bound(wanted[key], key) if wanted.get(key) else None for key in ("from", "to"))
+        if self._public:
+            name, first, last = _asked(request.query_params)
+        else:
+            async with for_readers(request, self._access):
+                name, first, last = _asked(request.query_params)
         async with self._reader.reading() as cursor:
             site = await fetch(cursor, statement("stats_site"), {"name": name}) if name else []
         if not self._public:
@@ -54,6 +58,13 @@ class TotalsFace:
         async with self._reader.reading() as cursor:
             rows = await fetch(cursor, statement("stats_totals"), params)
         return answer(Totals(sum(n for _, n in rows), dict(rows)))
+
+
+def _asked(wanted: Mapping[str, str]) -> tuple[str | None, Bound | None, Bound | None]:
+    """Site, from and to. Raises ApiError 400."""
+    name = site_name(wanted["site"], "site") if wanted.get("site") else None
+    first, last = (bound(wanted[key], key) if wanted.get(key) else None for key in ("from", "to"))
+    return name, first, last
 
 
 def _day(moment: datetime.date | None, zone: str) -> datetime.date | None:

@@ -1,7 +1,7 @@
 """The Plausible Stats API v1 read into queries. Pure.
 
-Its parameters become the JSON of a v2 query, so that one parser checks both; an error's `field` is then the
-name that the part has there.
+Its parameters become the JSON of a v2 query, so that one parser checks both; an error's `field` is the
+parameter that the part came from.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from portfolio_analytics.shared.http import ApiError
 from portfolio_analytics.stats.query import Query, bound, invalid, is_time, parse
 
 DEFAULT_PERIOD: Final = "30d"
@@ -54,8 +55,8 @@ def timeseries(given: Mapping[str, str]) -> Query:
 def breakdown(given: Mapping[str, str]) -> Query:
     """By one `property`, in pages of `limit`."""
     name = given.get("property", "")
-    if is_time(name):
-        raise invalid("There is no such property.", "property")
+    if not name or is_time(name):
+        raise invalid("This needs a property such as visit:source or event:page.", "property")
     limit = _number(given, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     page = _number(given, "page", 1, 10_000)
     pagination = {"limit": limit, "offset": limit * (page - 1)}
@@ -91,13 +92,26 @@ def _body(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _query(given: Mapping[str, str], body: dict[str, Any]) -> Query:
-    query = parse(body)
+    try:
+        query = parse(body)
+    except ApiError as error:
+        raise invalid(error.message, _parameter(given, error.field or "")) from None
     if given.get("period") == "custom" or not given.get("date"):
         return query
     today = bound(given["date"], "date")
     if isinstance(today, datetime.datetime):
         raise invalid("This is a date such as 2026-01-31.", "date")
     return replace(query, date_range=replace(query.date_range, today=today))
+
+
+def _parameter(given: Mapping[str, str], field: str) -> str:
+    """The parameter of v1 that became the part `field` of a v2 query."""
+    if field.startswith("date_range"):
+        return "date" if given.get("period") == "custom" else "period"
+    if field.startswith("include"):
+        return "compare"
+    part = re.split(r"[.\[]", field, maxsplit=1)[0]
+    return "property" if part == "dimensions" else part
 
 
 def _range(given: Mapping[str, str]) -> Any:

@@ -15,7 +15,7 @@ from portfolio_analytics.stats import v1
 from portfolio_analytics.stats.engine import COUNTS, Answer, Clock, Engine
 from portfolio_analytics.stats.query import Query, site_name
 from portfolio_analytics.stats.reader import Reader, fetch
-from portfolio_analytics.stats.site_access import readable_site
+from portfolio_analytics.stats.site_access import for_readers, readable_site
 from portfolio_analytics.storage.sql import statement
 
 NOW: Final = datetime.timedelta(minutes=5)
@@ -33,7 +33,8 @@ class V1Face:
 
     async def visitors_now(self, request: Request) -> Response:
         """Visitors of the last 5 minutes: a bare number."""
-        name = site_name(request.query_params.get("site_id"), "site_id")
+        async with for_readers(request, self._access):
+            name = site_name(request.query_params.get("site_id"), "site_id")
         site = await readable_site(request, self._access, self._engine, name, "site_id")
         now = self._clock()
         params = {"site_id": site.site_id, "now": now, "since": now - NOW}
@@ -79,7 +80,8 @@ class V1Face:
     async def _ask(
         self, request: Request, read: Callable[[Mapping[str, str]], Query]
     ) -> tuple[Query, Answer]:
-        query = read(request.query_params)
+        async with for_readers(request, self._access):
+            query = read(request.query_params)
         site = await readable_site(request, self._access, self._engine, query.site, "site_id")
         return query, await self._engine.answer(query, site)
 
