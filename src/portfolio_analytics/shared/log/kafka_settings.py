@@ -53,7 +53,8 @@ def client_settings(
         "socket.connection.setup.timeout.ms": 5000,
         "socket.timeout.ms": 10_000,
         # A broker that hung may answer that it knows of no brokers: the client then lets go of all of them,
-        # and would wait five minutes before it asks the configured ones again.
+        # and would wait five minutes before it asks the configured ones again. Some never do; whoever keeps
+        # a client for long replaces one that finds no broker.
         "metadata.recovery.rebootstrap.trigger.ms": 15_000,
         "socket.nagle.disable": True,
         "socket.keepalive.enable": True,
