@@ -15,7 +15,7 @@ from tests.integration.intake_server import Answer, IntakeServer
 from tests.kafka.cluster import KafkaCluster
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -154,9 +154,10 @@ def test_without_a_spool_it_says_so(
         (node,) = kafka.running
         kafka.kill(node)
         try:
-            with ThreadPoolExecutor(10) as pool:
+            with ThreadPoolExecutor(11) as pool:
+                batch = pool.submit(server.batch, b'{"event_type":"x","page":"/"}')
                 answers = list(pool.map(lambda _: server.post(), range(10)))
-            for answer in [*answers, server.batch(b'{"event_type":"x","page":"/"}')]:
+            for answer in [*answers, batch.result()]:
                 assert (answer.status, answer.json["error"]) == (503, "log_unavailable")
                 assert int(answer.headers["retry-after"]) >= 1
             eventually(lambda: server.request("GET", "/api/health/ready").status == 503)
