@@ -63,7 +63,7 @@ class KafkaWriter:
         self._topic_name = settings.topic
         self._faults = KafkaFaults(settings)
         self._delivery_timeout = delivery_timeout
-        self._renew_seconds = max(RENEW_SECONDS, delivery_timeout)
+        self._renew_seconds = max(RENEW_SECONDS, 3 * delivery_timeout)
         self._failing_since: float | None = None
         self._config = producer_settings(
             settings,
