@@ -381,6 +381,9 @@ async def test_the_sign_in_link_works_once(service: Service) -> None:
     async with service.client() as client:
         answer = await client.get(f"/signin?code={code}")
         assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
+        # It looks like the other pages, which the policy must allow.
+        assert 'href="/docs.css"' in answer.text
+        assert "style-src 'self'" in answer.headers["Content-Security-Policy"]
         assert (await client.get("/api/session")).status_code == 401
 
 

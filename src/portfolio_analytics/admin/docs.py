@@ -14,29 +14,50 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from portfolio_analytics.admin import operations as op
-from portfolio_analytics.shared.openapi import PUBLIC, Operation, document
+from portfolio_analytics.shared.openapi import ANYONE_KNOWN, PUBLIC, Operation, document
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent) }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }
-h2 { margin: 2.5rem 0 .5rem; text-transform: capitalize }
-details { border: 1px solid var(--line); border-radius: .5rem; margin: .4rem 0 }
-summary { cursor: pointer; padding: .5rem .75rem; display: flex; gap: .75rem; flex-wrap: wrap }
-summary:focus-visible { outline: 2px solid; outline-offset: 2px }
+:root {
+  color-scheme: light dark;
+  --line: light-dark(#e2e5e9, #272d34);
+  --soft: light-dark(#58616b, #9aa4ae);
+  --accent: light-dark(#0b7a75, #45c4b9);
+}
+body {
+  font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem;
+  background: light-dark(#f4f5f6, #0e1114); color: light-dark(#14181c, #e9ecef);
+}
+h1 { letter-spacing: -.02em }
+h2 { margin: 2.5rem 0 .5rem; font-size: 1.15rem; text-transform: capitalize }
+a { color: var(--accent) }
+details {
+  border: 1px solid var(--line); border-radius: .5rem; margin: .4rem 0;
+  background: light-dark(#fff, #161a1e);
+}
+summary {
+  cursor: pointer; padding: .5rem .75rem; display: flex; align-items: baseline; flex-wrap: wrap;
+  gap: .1rem .75rem;
+}
+summary:hover .path { text-decoration: underline }
+summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px }
 details > div { padding: 0 .75rem .75rem; border-top: 1px solid var(--line) }
 code, pre { font: .875em/1.5 ui-monospace, monospace }
 pre { overflow-x: auto; padding: .75rem; border: 1px solid var(--line); border-radius: .375rem }
-.method { font-weight: 700; min-width: 4rem }
-.access { margin-left: auto; opacity: .75 }
+.method { font-weight: 700; min-width: 3.75rem; color: var(--accent) }
+.path { font-weight: 600 }
+.access { margin-left: auto; color: var(--soft) }
 table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; vertical-align: top; padding: .25rem .5rem .25rem 0 }
 td { border-top: 1px solid var(--line) }
 """
 
+
+_ACCESS = {PUBLIC: "public", ANYONE_KNOWN: "any token"}
+"""What the page calls the access that is no scope."""
 
 _BOUNDS = {
     "minimum": "at least",
@@ -103,8 +124,8 @@ def _block(method: str, path: str, operation: Mapping[str, Any], schemas: Mappin
     return (
         f'<details id="{escape(operation["operationId"])}"><summary>'
         f'<code class="method">{method.upper()}</code>'
-        f"<code>{escape(path)}</code> {escape(operation['summary'])}"
-        f'<span class="access">{escape("public" if access == PUBLIC else access)}</span></summary>'
+        f'<code class="path">{escape(path)}</code> <span>{_prose(operation["summary"])}</span>'
+        f'<span class="access">{escape(_ACCESS.get(access, access))}</span></summary>'
         f"<div>{''.join(parts)}</div></details>"
     )
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from portfolio_analytics.admin.call import Call, is_admin
+from portfolio_analytics.admin.docs import CONTENT_SECURITY_POLICY
 from portfolio_analytics.admin.messages import Credentials, Done, Session
 from portfolio_analytics.admin.site_handlers import visible_sites
 from portfolio_analytics.settings import Secret
@@ -22,10 +23,12 @@ from portfolio_analytics.shared.access import (
 from portfolio_analytics.shared.http import ApiError, answer
 from portfolio_analytics.storage import sessions
 
-_LATE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in</title>
+_LATE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>Sign in</title>
+<link rel="stylesheet" href="/docs.css"></head><body><main>
 <h1>This link does not sign in any more</h1>
 <p>It works once, for ten minutes. <a href="/dashboard">Sign in with a token</a>, or start the server again
-for a new link.</p></html>
+for a new link.</p></main></body></html>
 """
 
 
@@ -80,7 +83,7 @@ async def use_code(call: Call) -> Response:
     except ApiError as error:
         if error.status != 401:
             raise
-        return HTMLResponse(_LATE, 401)
+        return HTMLResponse(_LATE, 401, {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
     session = await call.do(sessions.start(ADMINISTRATOR, access.admin_digest))
     response = RedirectResponse("/dashboard", 303, {"Cache-Control": "no-store"})
     _set_cookie(response, call.request, session)

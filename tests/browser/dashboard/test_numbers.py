@@ -12,11 +12,13 @@ March 2025 of `history.example`, each of 31 days:
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.dashboard.conftest import SignedIn
 from tests.browser.dashboard.reading import figures, panel, rows, table
-from tests.browser.dashboard.traffic import HISTORY, MARCH, Traffic, now_visit
+from tests.browser.dashboard.traffic import HISTORY, MARCH, Traffic, now_visit, visit
 
 
 def test_headline_figures_and_their_change(look: SignedIn) -> None:
@@ -167,3 +169,43 @@ def test_another_site_by_the_switcher(look: SignedIn, traffic: Traffic) -> None:
     page.go_back()
     assert figures(page)["Visitors"][0] == "124"
     assert HISTORY in page.title()
+
+
+def test_a_period_without_numbers_leads_to_where_they_are(look: SignedIn, traffic: Traffic) -> None:
+    """As after the import of an old access log."""
+    for month in (5, 6):
+        traffic.send("old.example", visit(datetime(2025, month, 10, 12, tzinfo=UTC), ["/old"]))
+    page = look("?site=old.example")
+    assert figures(page)["Visitors"][0] == "0"
+    note = page.get_by_role("status").filter(has_text="Nothing in this period.")
+    expect(note).to_contain_text("from May 1 – Jun 30, 2025")
+    note.get_by_role("button", name="Show them").click()
+    expect(note).to_have_count(0)
+    assert figures(page)["Visitors"][0] == "2"
+    assert rows(page, "Pages") == [["/old", "2", "100%"]]
+    # There are no halves of visitors.
+    marks = page.locator(".main-card .chart g:has(> line.grid) > text")
+    assert marks.all_text_contents() == ["0", "1"]
+
+
+def test_a_change_beyond_percents(look: SignedIn, traffic: Traffic) -> None:
+    days = [(10, 1), (11, 12)]
+    for day, visits in days:
+        for hour in range(visits):
+            traffic.send("grown.example", visit(datetime(2025, 6, day, hour, tzinfo=UTC), ["/"]))
+    page = look("?site=grown.example&period=custom&from=2025-06-11&to=2025-06-11")
+    assert figures(page)["Visitors"] == ("12", "up 12×")
+    assert figures(page)["Bounce rate"] == ("100%", "no change, 0 pt")
+    page = look("?site=grown.example&period=custom&from=2025-06-10&to=2025-06-10")
+    assert figures(page)["Visitors"] == ("1", "new")
+
+
+def test_the_site_one_comes_back_to(look: SignedIn, traffic: Traffic) -> None:
+    for site in ("default", "come-back.example"):
+        traffic.send(site, now_visit(["/"]))
+    chosen = look("").get_by_label("Site", exact=True)
+    expect(chosen).not_to_have_value("default")
+    expect(look("?site=come-back.example").get_by_label("Site", exact=True)).to_have_value(
+        "come-back.example"
+    )
+    expect(look("").get_by_label("Site", exact=True)).to_have_value("come-back.example")

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import type { Session } from "./api/types";
+import type { Session, SiteSummary } from "./api/types";
 import { RefreshContext } from "./api/use-query";
 import { ShortcutHelp } from "./bar/shortcut-help";
 import { useShortcuts } from "./bar/shortcuts";
@@ -10,11 +10,13 @@ import { Overview } from "./overview/overview";
 import { spanOf, todayIn } from "./period";
 import { Proof } from "./proof/proof";
 import { Settings } from "./settings/settings";
+import { read, write } from "./store";
 import { useNavigation } from "./view";
 import { Welcome } from "./welcome";
 
 const REFRESH_MS = 10_000;
 const CLOCK_MS = 60_000;
+const SITE = "site";
 
 interface Props {
   session: Session;
@@ -28,7 +30,7 @@ export function Dashboard({ session, onSession, onSignOut }: Props) {
   const navigation = useNavigation();
   const { view } = navigation;
   const [help, setHelp] = useState(false);
-  const site = session.sites.find(({ name }) => name === view.site) ?? session.sites[0] ?? null;
+  const site = siteToShow(session.sites, view.site);
   const zone = site?.time_zone ?? "UTC";
   const now = useClock();
   const today = todayIn(zone, now);
@@ -37,6 +39,8 @@ export function Dashboard({ session, onSession, onSignOut }: Props) {
   const refresh = useRefresh(live.visitors === null ? null : (live.events[0]?.id ?? ""), span === null || span.to >= today);
   useShortcuts(navigation, span, today, () => setHelp(true));
   useEffect(() => {
+    // A person who comes back wants the site they looked at.
+    if (site && view.site !== null) write(SITE, site.name);
     document.title = site ? `${site.name} · Portfolio Analytics` : "Portfolio Analytics";
   }, [site?.name]);
   // Before the first site there is nothing to listen to.
@@ -65,6 +69,12 @@ export function Dashboard({ session, onSession, onSignOut }: Props) {
       {help && <ShortcutHelp onClose={() => setHelp(false)} />}
     </RefreshContext.Provider>
   );
+}
+
+/** The site asked for, else the one looked at last, else the first: of events without a site only when they are all. */
+function siteToShow(sites: SiteSummary[], asked: string | null): SiteSummary | null {
+  const named = (name: string | null) => sites.find((site) => site.name === name);
+  return named(asked) ?? named(read(SITE)) ?? sites.find(({ name }) => name !== "default") ?? sites[0] ?? null;
 }
 
 /** The time, renewed every minute and when the page is looked at again. */

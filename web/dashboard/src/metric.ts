@@ -1,3 +1,5 @@
+import type { Unit } from "./chart/scale";
+
 /** The metrics that the dashboard shows, by their names in the query language. */
 export type Metric =
   | "visitors"
@@ -39,6 +41,12 @@ export const RATES: ReadonlySet<Metric> = new Set([
   "conversion_rate",
   "group_conversion_rate",
 ]);
+
+/** What the axis of a chart of it counts. Rates that are shown as whole percents have no finer marks. */
+export function unitOf(metric: Metric): Unit {
+  if (metric === "visit_duration" || metric === "time_on_page") return "seconds";
+  return metric === "views_per_visit" || metric.endsWith("conversion_rate") ? "rate" : "whole";
+}
 
 /** Whether less of it is better. */
 export const lessIsBetter = (metric: Metric) => metric === "bounce_rate";

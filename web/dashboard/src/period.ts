@@ -104,6 +104,9 @@ export function spanOf(period: Period, today: Day): Span | null {
   }
 }
 
+/** All days of the months from that of `first` to that of `last`. */
+export const monthSpan = (first: Day, last: Day): Span => ({ from: monthStart(first, 0), to: addDays(monthStart(last, 1), -1) });
+
 /** The span before (-1) or after (1) a span: the next month for whole months, and so on. */
 export function neighbour(span: Span, direction: 1 | -1): Span {
   if (span.from === monthStart(span.from, 0)) {

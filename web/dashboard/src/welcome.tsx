@@ -2,7 +2,7 @@ import { Copy } from "./ui/copy";
 
 /** The line that a site needs. */
 export const snippet = (site: string) =>
-  `<script defer src="${location.origin}/tracker.js"${site === "default" ? "" : ` data-site="${site}"`}></script>`;
+  `<script defer src="${location.origin}/tracker.js"${site === "" || site === "default" ? "" : ` data-site="${site}"`}></script>`;
 
 /** What stands where the numbers will be, until the first event of a site arrives. */
 export function Welcome({ site }: { site: string | null }) {
@@ -15,6 +15,9 @@ export function Welcome({ site }: { site: string | null }) {
       <Copy text={snippet(site ?? "")} label="Tracker snippet" />
       <p class="waiting" role="status">
         <span class="dot" aria-hidden="true" /> Listening for events{site ? ` of ${site}` : ""}
+      </p>
+      <p class="soft">
+        Just looking? <code>portfolio-analytics demo --days 30</code> sends made-up visits to a site of their own.
       </p>
     </section>
   );

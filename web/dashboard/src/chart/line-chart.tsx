@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { Plot, type Frame } from "./plot";
+import type { Unit } from "./scale";
 
 type Point = number | null;
 
@@ -11,7 +12,7 @@ interface Props {
   before: Point[] | null;
   /** The last value is of a time that is not over. */
   unfinished: boolean;
-  inSeconds: boolean;
+  unit: Unit;
   format: (value: number) => string;
   tooltip: (index: number) => ComponentChildren;
   onChoose?: ((index: number) => void) | undefined;

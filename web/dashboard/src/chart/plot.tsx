@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { labelStep, ticks } from "./scale";
+import { labelStep, ticks, type Unit } from "./scale";
 import { useWidth } from "./use-width";
 
 export interface Frame {
@@ -21,7 +21,7 @@ interface Props {
   height: number;
   /** Bars stand beside each other; lines go from edge to edge. */
   bars?: boolean;
-  inSeconds?: boolean;
+  unit?: Unit;
   format: (value: number) => string;
   tooltip: (index: number) => ComponentChildren;
   /** Where the arrow keys begin. */
@@ -43,7 +43,7 @@ export function Plot(props: Props) {
   const [box, width] = useWidth<HTMLDivElement>();
   const [cursor, setCursor] = useState<number | null>(null);
   const count = labels.length;
-  const marks = ticks(Math.max(1, props.most), 4, props.inSeconds ?? false);
+  const marks = ticks(Math.max(1, props.most), 4, props.unit ?? "whole");
   const top = marks.at(-1) ?? 1;
   const left = Math.max(...marks.map((mark) => format(mark).length)) * DIGIT_WIDTH + 12;
   const plot = Math.max(0, width - left - RIGHT);

@@ -55,6 +55,7 @@ export function LiveView({ site, zone, live, now }: Props) {
               </dd>
             </div>
           </dl>
+          <p class="soft">Visitors by minute</p>
           <BarChart
             summary="Visitors by minute in the last 30 minutes."
             labels={live.minutes.map(({ minute }) => formatMinute(minute, zone))}

@@ -7,6 +7,7 @@ import { Notice } from "../ui/notice";
 import { useNavigation } from "../view";
 import { Change } from "./change";
 import { comparisons } from "./comparison";
+import { Elsewhere } from "./elsewhere";
 import { headline } from "./figures";
 
 interface Props {
@@ -38,10 +39,11 @@ export function Headline({ scope, span, then, zone, now }: Props) {
             {warned(metric) && " *"}
           </span>
           <strong class={data ? "" : "skeleton"}>{data ? formatMetric(metric, row?.metrics[index], true) : "0000"}</strong>
-          {then && data && <Change metric={metric} value={row?.comparison?.change[index]} />}
+          {then && data && <Change metric={metric} value={row?.comparison?.change[index]} before={row?.comparison?.metrics[index]} />}
         </button>
       ))}
     </div>
+    {data && row?.metrics[0] === 0 && span && scope.filters.length === 0 && <Elsewhere site={scope.site} />}
     {notes.map((note) => (
       <p key={note} class="footnote">
         * {note}

@@ -4,7 +4,7 @@ import { useQuery } from "../api/use-query";
 import { LineChart } from "../chart/line-chart";
 import { download, fileName, toCsv } from "../csv";
 import { formatMetric } from "../format";
-import { METRIC_LABELS } from "../metric";
+import { METRIC_LABELS, unitOf } from "../metric";
 import { addDays, type Span } from "../period";
 import { Icon } from "../ui/icon";
 import { Notice } from "../ui/notice";
@@ -107,7 +107,7 @@ export function Trend({ scope, span, then, zone, now }: Props) {
           values={here.values}
           before={before?.values ?? null}
           unfinished={isUnfinished(here.labels, interval, local)}
-          inSeconds={metric === "visit_duration" || metric === "time_on_page"}
+          unit={unitOf(metric)}
           format={(value) => formatMetric(metric, value, true)}
           onChoose={interval === "hour" ? undefined : zoom}
           tooltip={(index) => (
