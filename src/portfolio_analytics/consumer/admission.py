@@ -12,7 +12,7 @@ from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.consumer.site import Site
 from portfolio_analytics.consumer.window import Key
 from portfolio_analytics.shared.log.protocol import LogRecord
-from portfolio_analytics.storage.binary_copy import numbers
+from portfolio_analytics.storage.arrays import numbers
 
 _SUPPRESSED = """
 SELECT site_id, key, (extract(epoch FROM until) * 1000)::bigint

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from portfolio_analytics.consumer.dictionary import Client, Content, Page, Word
 from portfolio_analytics.consumer.enrich.origin import Origin
-from portfolio_analytics.storage.binary_copy import numbers
+from portfolio_analytics.storage.arrays import numbers, texts
 
 Entry = tuple[int, int]  # site and id
 CACHED = 200_000
@@ -93,7 +93,7 @@ def store_new(connection: psycopg.Connection[Any], *found: tuple[Dictionary[Any]
     for _, entries in new:
         ordered = sorted(entries.items())
         values += [numbers(entry[0] for entry, _ in ordered), numbers(entry[1] for entry, _ in ordered)]
-        values += [list(column) for column in zip(*(content for _, content in ordered), strict=True)]
+        values += map(texts, zip(*(content for _, content in ordered), strict=True))
     insertions = ", ".join(dictionary.insertion for dictionary, _ in new)
     connection.execute(f"WITH {insertions} SELECT set_config('synchronous_commit', 'off', true)", values)
     for dictionary, entries in new:

@@ -13,7 +13,8 @@ from portfolio_analytics.consumer.batch import Item
 from portfolio_analytics.consumer.event_row import COLUMNS, pack_event
 from portfolio_analytics.consumer.visit_store import to_date
 from portfolio_analytics.shared.record import is_copy
-from portfolio_analytics.storage.binary_copy import copy_rows, numbers
+from portfolio_analytics.storage.arrays import numbers
+from portfolio_analytics.storage.binary_copy import copy_rows
 
 _THERE = """
 SELECT e.site_id, e.day, e.event_id, (extract(epoch FROM e.accepted_at) * 1000)::bigint, e.flags

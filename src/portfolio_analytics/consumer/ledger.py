@@ -13,7 +13,7 @@ import psycopg
 from portfolio_analytics.consumer.batch import Item
 from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.shared.record import AttestRecord
-from portfolio_analytics.storage.binary_copy import numbers
+from portfolio_analytics.storage.arrays import numbers, texts
 
 MINUTE_MS = 60_000
 
@@ -81,9 +81,9 @@ def add_entries(cursor: psycopg.Cursor[Any], entries: Counter[LedgerKey], slot: 
             [
                 slot,
                 numbers(key[0] for key in keys),
-                [key[1] for key in keys],
-                [key[2] for key in keys],
-                [key[3] for key in keys],
+                texts(key[1] for key in keys),
+                texts(key[2] for key in keys),
+                texts(key[3] for key in keys),
                 numbers(entries.values()),
             ],
         )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psycopg
 
 from portfolio_analytics.shared.errors import Fenced
-from portfolio_analytics.storage.binary_copy import numbers
+from portfolio_analytics.storage.arrays import numbers
 
 # Whichever side PostgreSQL begins with, rows are met and locked by partition in ascending order.
 _ADVANCE = """UPDATE log_positions p SET next = k.upto, updated_at = now()

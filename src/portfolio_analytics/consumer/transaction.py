@@ -85,7 +85,6 @@ class Store:
         self._latencies_due_ms = 0
         self._looking = 0
         connection.execute(SESSION)
-        connection.execute(rollup_store.TEMPORARY)
 
     def commit(
         self,

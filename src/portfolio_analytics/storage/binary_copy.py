@@ -1,4 +1,4 @@
-"""PostgreSQL's binary COPY format, packed by hand; and long arrays of numbers.
+"""PostgreSQL's binary COPY format, packed by hand.
 
 The layout is that of the PostgreSQL manual, COPY, "Binary Format": a field count, then for each field its
 length and its bytes, -1 for null. Packing rows with `struct` costs a quarter of what a driver's per-value
@@ -41,11 +41,6 @@ def copy_rows(
             copy.write(piece)
 
 
-def numbers(values: Iterable[int]) -> str:
-    """An array of numbers as a parameter: an eighth of what the driver's adaptation of a list costs."""
-    return f"{{{','.join(map(str, values))}}}"
-
-
 @cache
 def _copy_statement(table: str, columns: tuple[str, ...]) -> bytes:
     return (
@@ -74,14 +69,3 @@ def jsonb(value: bytes) -> bytes:
 def instant(ms: int) -> int:
     """A timestamptz as its 64-bit number, from Unix milliseconds."""
     return (ms - EPOCH_MS) * 1000
-
-
-def scratch_table(name: str, table: str, columns: Iterable[str]) -> str:
-    """The statement that makes a session's own table `name` of `columns` of `table`; a commit empties it.
-
-    Only these columns, and none of their constraints: the next version's schema may have more of both.
-    """
-    return (
-        f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ON COMMIT DELETE ROWS "
-        f"AS SELECT {', '.join(columns)} FROM {table} WITH NO DATA;"
-    )
