@@ -268,12 +268,27 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(_items(value))
 
 
+def _each(value: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+    """What `parse` makes of each item of a comma list. Raises a ValueError that tells all that are wrong."""
+    found, problems = [], []
+    for item in _items(value):
+        try:
+            found.append(parse(item))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tuple(found)
+
+
 def _sites(value: str) -> tuple[str, ...]:
-    sites = tuple(item.lower() for item in _items(value))
-    for site in sites:
-        if len(site) > 253 or any(ch.isspace() or ch in "/?#" for ch in site):
-            raise ValueError(f"{site!r} is not a site name (a host name such as example.com)")
-    return sites
+    return _each(value, _site)
+
+
+def _site(item: str) -> str:
+    if len(item) > 253 or any(ch.isspace() or ch in "/?#" for ch in item):
+        raise ValueError(f"{item!r} is not a site name (a host name such as example.com)")
+    return item.lower()
 
 
 def _topic(value: str) -> str:
@@ -283,35 +298,38 @@ def _topic(value: str) -> str:
 
 
 def _brokers(value: str) -> tuple[str, ...]:
-    brokers = tuple(_items(value))
-    for broker in brokers:
-        host, _, port = broker.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError(f"{broker!r} is not host:port")
-    return brokers
+    return _each(value, _broker)
+
+
+def _broker(item: str) -> str:
+    host, _, port = item.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{item!r} is not host:port")
+    return item
 
 
 def _origins(value: str) -> tuple[str, ...]:
-    origins = []
-    for item in _items(value):
-        if item == "*":
-            origins.append(item)
-            continue
-        parts = urlsplit(item if "://" in item else f"https://{item}")
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
-            raise ValueError(f"{item!r} is not an origin such as https://example.com")
-        origins.append(f"{parts.scheme}://{parts.netloc.lower()}")
-    return tuple(origins)
+    return _each(value, _origin)
+
+
+def _origin(item: str) -> str:
+    if item == "*":
+        return item
+    parts = urlsplit(item if "://" in item else f"https://{item}")
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
+        raise ValueError(f"{item!r} is not an origin such as https://example.com")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def _networks(value: str) -> tuple[Network, ...]:
-    networks = []
-    for item in _items(value):
-        try:
-            networks.append(ipaddress.ip_network(item, strict=False))
-        except ValueError:
-            raise ValueError(f"{item!r} is not an address or network such as 10.0.0.0/8") from None
-    return tuple(networks)
+    return _each(value, _network)
+
+
+def _network(item: str) -> Network:
+    try:
+        return ipaddress.ip_network(item, strict=False)
+    except ValueError:
+        raise ValueError(f"{item!r} is not an address or network such as 10.0.0.0/8") from None
 
 
 def _path(value: str) -> Path:

@@ -68,7 +68,13 @@ def consume(settings: Settings) -> None:
         logger.info("Consuming from %s.", "Kafka" if settings.kafka_broker else "the journal")
         with dead_letters(settings, url):
             worker.run()
-        logger.info("Stopped: %s.", worker.tally)
+        done = worker.tally
+        logger.info(
+            "Stopped, with %d records counted, %d duplicate and %d rejected since the start.",
+            done.counted,
+            done.duplicate,
+            done.rejected,
+        )
 
 
 @contextmanager

@@ -49,6 +49,8 @@ def summary_tables(summary: ImportSummary) -> list[Table]:
     lines.add_section()
     lines.add_row("all", f"{sum(summary.lines.values()):,}")
     answers = _table("Answers to the page views")
+    answers.caption = "What was imported before is not counted again."
+    answers.caption_justify = "left"
     for kind, count in sorted(summary.answers.items(), key=lambda item: -item[1]):
         answers.add_row(kind, f"{count:,}")
     return [lines, answers]

@@ -99,10 +99,28 @@ def test_without_a_network_it_says_so_and_comes_back(look: SignedIn, person: Bro
     figures(page)
     person.set_offline(True)
     page.keyboard.press("y")
-    expect(page.get_by_role("alert").first).to_contain_text("The server does not answer")
+    # Said once, not by every part of the page.
+    expect(panel(page, "Events")).to_contain_text("Waiting for the server")
+    expect(page.get_by_role("alert")).to_have_count(1)
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
     person.set_offline(False)
-    page.get_by_role("button", name="Try again").first.click()
+    page.get_by_role("button", name="Try again").click()
     assert figures(page)["Visitors"][0] != ""
+    expect(panel(page, "Events")).not_to_contain_text("Waiting", timeout=MOMENT_MS)
+
+
+def test_the_last_numbers_stay_while_the_server_is_away(look: SignedIn, traffic: Traffic) -> None:
+    traffic.send("away.example", now_visit(["/first"]))
+    page = look("?site=away.example&period=day")
+    assert figures(page)["Visitors"][0] == "1"
+    page.route("**/api/v2/query", lambda route: route.abort())
+    traffic.send("away.example", now_visit(["/second"]))
+    expect(page.get_by_role("alert")).to_have_count(1, timeout=MOMENT_MS)
+    assert figures(page)["Visitors"][0] == "1"
+    expect(panel(page, "Pages")).to_contain_text("/first")
+    page.unroute("**/api/v2/query")
+    expect(page.get_by_role("alert")).to_have_count(0, timeout=MOMENT_MS)
+    expect(panel(page, "Pages")).to_contain_text("/second", timeout=MOMENT_MS)
 
 
 def test_a_server_that_stops_and_starts(

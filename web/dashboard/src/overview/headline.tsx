@@ -24,13 +24,14 @@ export function Headline({ scope, span, then, zone, now }: Props) {
   const metrics = headline(scope.filters);
   const compared = comparisons(span, then, zone, todayIn(zone, now), now);
   const { data, failure, stale, retry } = useQuery({ ...about(scope), metrics, ...(compared ? { include: { comparisons: compared } } : {}) });
-  if (failure) return <Notice failure={failure} onRetry={retry} />;
+  if (failure && !data) return <Notice failure={failure} onRetry={retry} />;
   const row = data?.results[0];
   const warnings = span && daysOf(span) === 1 ? {} : (data?.meta.metric_warnings ?? {});
   const warned = (metric: Metric) => warnings[metric] !== undefined;
   const notes = [...new Set(Object.values(warnings).map(({ warning }) => warning))];
   return (
     <>
+    {failure && <Notice failure={failure} onRetry={retry} />}
     <div class="figures" aria-busy={stale || !data} role="group" aria-label="Headline figures: choose one for the chart">
       {metrics.map((metric, index) => (
         <button key={metric} type="button" class="figure" aria-pressed={chosen(view.metric, metrics) === metric} onClick={() => go({ metric })}>

@@ -36,7 +36,7 @@ export function Trend({ scope, span, then, zone, now }: Props) {
   };
   const { data, failure, stale, retry } = useQuery(question);
   const former = useQuery(then && { ...question, date_range: rangeOf(then) });
-  if (failure) return <Notice failure={failure} onRetry={retry} />;
+  if (failure && !data) return <Notice failure={failure} onRetry={retry} part />;
 
   const local = localTime(zone, now);
   const here = data && series(data, metric, local);

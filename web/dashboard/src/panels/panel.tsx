@@ -89,7 +89,7 @@ function Body({ panel, tab, scope, onChoose }: BodyProps) {
     pagination: { limit: isMap ? 300 : SHOWN },
   });
   const property = tab.dimension.slice(PROPERTY.length);
-  if (failure) return <Notice failure={failure} onRetry={retry} />;
+  if (failure && !data) return <Notice failure={failure} onRetry={retry} part />;
   const rows = data?.results ?? [];
   const save = () =>
     download(

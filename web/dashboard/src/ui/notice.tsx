@@ -13,8 +13,18 @@ function advice({ status, code }: ApiFailure): string {
   return "";
 }
 
+interface Props {
+  failure: ApiFailure;
+  onRetry?: () => void;
+  /** One part of many: where the whole service is away, saying so once is enough. */
+  part?: boolean;
+}
+
 /** Says what went wrong, and what to do. */
-export function Notice({ failure, onRetry }: { failure: ApiFailure; onRetry?: () => void }) {
+export function Notice({ failure, onRetry, part = false }: Props) {
+  if (part && (failure.status === 0 || failure.status === 503) && failure.code !== "query_timeout") {
+    return <p class="nothing">Waiting for the server …</p>;
+  }
   return (
     <div class="notice" role="alert">
       <p>
