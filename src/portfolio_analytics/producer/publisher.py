@@ -61,7 +61,7 @@ class Publisher:
         if not self.breaker.closed and not self.breaker.allows(self._clock()):
             return await self._rescue(key, value, LogUnavailable("the event log is away"))
         try:
-            appended = asyncio.ensure_future(self._log.append(key, value))
+            appended = self._log.append(key, value)
             self.patience.watch(appended)
             placed = await appended
             self.breaker.succeeded()
@@ -79,19 +79,24 @@ class Publisher:
     async def publish_many(self, records: Sequence[tuple[bytes, bytes]]) -> list[Placed | LogError]:
         """Store several records; for each where it is, or the error that kept it out."""
         results: list[Placed | LogError] = [*await self._append_many(records)]
-        failed = [place for place, result in enumerate(results) if _may_be_spooled(result)]
-        if failed and self._spool is not None:
+        if self._spool is None:
+            return results
+        failed = [
+            place
+            for place, result in enumerate(results)
+            if not isinstance(result, Appended) and _may_be_spooled(result)
+        ]
+        if failed:
             saved = await self._spool.append_many([self._marked(*records[place]) for place in failed])
             for place, outcome in zip(failed, saved, strict=True):
-                result = _log_error(outcome)
-                results[place] = result if isinstance(result, LogError) else None
+                results[place] = None if isinstance(outcome, Appended) else _log_error(outcome)
         return results
 
     async def _append_many(self, records: Sequence[tuple[bytes, bytes]]) -> list[Appended | LogError]:
         if not self.breaker.allows(self._clock()):
             return [LogUnavailable("the event log is away")] * len(records)
         try:
-            appended = asyncio.ensure_future(self._log.append_many(records))
+            appended = self._log.append_many(records)
             self.patience.watch(appended)
             outcomes = await appended
         except LogError as error:
@@ -101,11 +106,12 @@ class Publisher:
             uncertain = self._impatience()
             self.breaker.failed(self._clock())
             return [uncertain] * len(records)
-        if any(map(_may_be_spooled, outcomes)):
+        failed = [outcome for outcome in outcomes if not isinstance(outcome, Appended)]
+        if any(map(_may_be_spooled, failed)):
             self.breaker.failed(self._clock())
         else:
             self.breaker.succeeded()
-        return [_log_error(outcome) for outcome in outcomes]
+        return [outcome if isinstance(outcome, Appended) else _log_error(outcome) for outcome in outcomes]
 
     def _impatience(self) -> LogError:
         """What it means that waiting was cancelled; raises CancelledError when it was by somebody else."""
@@ -129,7 +135,7 @@ def _may_be_spooled(outcome: object) -> bool:
     return isinstance(outcome, LogError) and not isinstance(outcome, RecordTooLarge)
 
 
-def _log_error(outcome: Appended | BaseException) -> Appended | LogError:
-    if isinstance(outcome, Appended | LogError):
+def _log_error(outcome: BaseException) -> LogError:
+    if isinstance(outcome, LogError):
         return outcome
     raise outcome

@@ -24,13 +24,14 @@ class Deadlines:
         self._ends: dict[Waiting, int] = {}
         self._passed: set[Waiting] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def start(self) -> None:
         """Begin to watch; called within the loop."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._timer = loop.call_later(1 / TICKS_A_SECOND, self._watch, loop)
 
     def stop(self) -> None:
@@ -44,7 +45,8 @@ class Deadlines:
 
         Returns the task, for `end` and `passed`.
         """
-        task = cast(Waiting, asyncio.current_task())
+        # Without its loop, CPython 3.11 asks the system for the process's id, each time.
+        task = cast(Waiting, asyncio.current_task(self._loop))
         self._ends[task] = self._tick + int(seconds * TICKS_A_SECOND) + 1
         return task
 

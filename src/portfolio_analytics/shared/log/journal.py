@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class JournalWriter:
         self._thread.start()
         await self.healthy()
 
-    def append(self, key: bytes, value: bytes) -> Awaitable[Appended]:
+    def append(self, key: bytes, value: bytes) -> asyncio.Future[Appended]:
         """Store one record; ends after its fsync. See LogWriter."""
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         if self._loop is None:
@@ -93,7 +93,7 @@ class JournalWriter:
             self._gathered(self._loop).singles.append(((key, value), future))
         return future
 
-    def append_many(self, records: Sequence[tuple[bytes, bytes]]) -> Awaitable[list[Result]]:
+    def append_many(self, records: Sequence[tuple[bytes, bytes]]) -> asyncio.Future[list[Result]]:
         """Store several records in one commit; one result a record, in order. See LogWriter."""
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
         if self._loop is None:

@@ -7,7 +7,8 @@ a position of the old one is never taken for one of the new.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from asyncio import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -39,17 +40,15 @@ class LogWriter(Protocol):
     async def open(self) -> None:
         """Connect, make the topic where it is missing. Returns also when the log is away; see `healthy`."""
 
-    def append(self, key: bytes, value: bytes) -> Awaitable[Appended]:
+    def append(self, key: bytes, value: bytes) -> Future[Appended]:
         """Store one record durably.
 
-        The awaitable ends when the log has acknowledged it (Kafka: all in-sync replicas; journal: fsync),
+        The future ends when the log has acknowledged it (Kafka: all in-sync replicas; journal: fsync),
         or raises LogUnavailable, LogUncertain, LogFull or RecordTooLarge. Records that are appended
         concurrently share one commit.
         """
 
-    def append_many(
-        self, records: Sequence[tuple[bytes, bytes]]
-    ) -> Awaitable[list[Appended | BaseException]]:
+    def append_many(self, records: Sequence[tuple[bytes, bytes]]) -> Future[list[Appended | BaseException]]:
         """Store several (key, value) records; one result a record, in order, a LogError where it failed."""
 
     async def healthy(self) -> str | None:
