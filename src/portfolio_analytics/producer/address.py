@@ -69,7 +69,8 @@ class Places:
     def of(self, address: str) -> Place:
         """Where an address is."""
         if self._reader is None:
-            return Place(iptocc.country_code(address))
+            country = iptocc.country_code(address)
+            return NOWHERE if country is None else Place(country)
         try:
             found = self._reader.get(address)
         except ValueError:

@@ -28,6 +28,9 @@ os.register_at_fork(after_in_child=_random.seed)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHAPE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
 _NIL, _MAX = 0, (1 << 128) - 1
+# Of the upper 66 bits of a UUID: four of the version, two of the variant.
+_VERSION_AND_VARIANT = 0xF << 14 | 3
+_VERSION_7 = 7 << 14 | 2
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -46,32 +49,38 @@ def identify(event_id: UUID | None, timestamp: str | None, now: int, *, any_past
     of [now - 7 days, now + 10 minutes] or none at all.
     """
     earliest = 0 if any_past else now - WINDOW_BEFORE_MS
+    latest = now + WINDOW_AFTER_MS
     time = parse_time(timestamp) if timestamp else None
     if event_id is None:
-        if time is None or not earliest <= time <= now + WINDOW_AFTER_MS:
+        if time is None or not earliest <= time <= latest:
             return Identity(uuid7(now), now, now // DAY_MS, TIME_FROM_RECEIPT)
         return Identity(uuid7(time), time, time // DAY_MS, 0)
     made = _uuid7_time(event_id)
     if timestamp:
-        _check(time, earliest, now, "timestamp")
+        if time is None or not earliest <= time <= latest:
+            raise _out_of_range("timestamp")
     elif made is None:
         raise InvalidEvent(
             "missing_field",
             "An event_id that is not a UUIDv7 needs a timestamp, the same in every retry.",
             "timestamp",
         )
-    if made is not None:
-        _check(made, earliest, now, "event_id")
-    if made is not None and time is not None and abs(made - time) > WINDOW_BEFORE_MS + WINDOW_AFTER_MS:
+    if made is None:
+        # Then the time is there: else one of the two errors above was raised.
+        moment = time or 0
+        return Identity(event_id, moment, moment // DAY_MS, 0)
+    if not earliest <= made <= latest:
+        raise _out_of_range("event_id")
+    if time is None:
+        return Identity(event_id, made, made // DAY_MS, 0)
+    if abs(made - time) > WINDOW_BEFORE_MS + WINDOW_AFTER_MS:
         # Readers look for an event near the day of its identity; without a lower bound this must be said.
         raise InvalidEvent(
             "time_out_of_range",
             "The event_id is a UUIDv7 of another time: it must lie within 7 days of the timestamp.",
             "event_id",
         )
-    # One of the two is there: `_check` lets no None pass.
-    moment = time if time is not None else made or 0
-    return Identity(event_id, moment, (moment if made is None else made) // DAY_MS, 0)
+    return Identity(event_id, time, made // DAY_MS, 0)
 
 
 def parse_time(timestamp: str) -> int | None:
@@ -105,17 +114,16 @@ def uuid7(time_ms: int) -> UUID:
 def _uuid7_time(event_id: UUID) -> int | None:
     """The time that a UUIDv7 carries, in Unix milliseconds; None for another UUID."""
     number = event_id.int
+    if number >> 62 & _VERSION_AND_VARIANT == _VERSION_7:
+        return number >> 80
     if number in (_NIL, _MAX):
         raise InvalidEvent("invalid_field", "The nil and the max UUID name no event.", "event_id")
-    if number >> 76 & 0xF == 7 and number >> 62 & 3 == 2:
-        return number >> 80
     return None
 
 
-def _check(time: int | None, earliest: int, now: int, field: str) -> None:
-    if time is None or not earliest <= time <= now + WINDOW_AFTER_MS:
-        raise InvalidEvent(
-            "time_out_of_range",
-            f"The {field} is not within the last 7 days (10 minutes ahead at most).",
-            field,
-        )
+def _out_of_range(field: str) -> InvalidEvent:
+    return InvalidEvent(
+        "time_out_of_range",
+        f"The {field} is not within the last 7 days (10 minutes ahead at most).",
+        field,
+    )

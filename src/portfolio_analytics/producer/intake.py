@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from types import NoneType
 from urllib.parse import parse_qs
 
 from portfolio_analytics.producer import answer
@@ -91,7 +92,10 @@ class Intake:
             event = decode_event(_opened(headers, body, EVENT_BYTES))
             principal = await self._principal(headers) if "authorization" in headers else None
             sender = self._sender(scope, headers, origin, principal)
-            status, answered = await self._record(event, sender)
+            now, prepared = self._prepare(event, sender)
+            # What is not needed any more is let go while the processor still has it at hand.
+            del body, event, sender
+            status, answered = await self._record(prepared, now)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             self._refuse(proto, error, headers)
             return
@@ -109,7 +113,9 @@ class Intake:
             events = decode_batch(_opened(headers, body, BATCH_BYTES))
             principal = await self._principal(headers) if "authorization" in headers else None
             sender = self._sender(scope, headers, origin, principal)
-            status, answered = await self._record_all(events, sender)
+            now, prepared = self._prepare_all(events, sender)
+            del body, events, sender
+            status, answered = await self._record_all(prepared, now)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             self._refuse(proto, error, headers)
             return
@@ -126,7 +132,8 @@ class Intake:
             principal = await self._principal(headers) if "authorization" in headers else None
             sender = self._sender(scope, headers, origin, principal)
             event = _pixel_event(scope.query_string, headers.get("referer"))
-            status, _ = await self._record(event, sender)
+            now, prepared = self._prepare(event, sender)
+            status, _ = await self._record(prepared, now)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             self._refuse(proto, error, headers)
             return
@@ -158,10 +165,30 @@ class Intake:
             principal,
         )
 
-    async def _record(self, event: ClientEvent, sender: Sender) -> tuple[int, bytes]:
+    def _prepare(self, event: ClientEvent, sender: Sender) -> tuple[int, Prepared | str]:
+        """When the event came (Unix milliseconds); its record, or why it is ignored."""
         self._limits.sender(sender, 1, time.monotonic())
         now = self._now() // 1_000_000
-        prepared = self._recorder.prepare(event, sender, now)
+        return now, self._recorder.prepare(event, sender, now)
+
+    def _prepare_all(
+        self, events: list[ClientEvent | InvalidEvent], sender: Sender
+    ) -> tuple[int, list[Prepared | str | InvalidEvent]]:
+        """When the events came (Unix milliseconds); for each its record, or why it is ignored or rejected."""
+        self._limits.sender(sender, len(events), time.monotonic())
+        now = self._now() // 1_000_000
+        prepared: list[Prepared | str | InvalidEvent] = []
+        for event in events:
+            if isinstance(event, InvalidEvent):
+                prepared.append(event)
+                continue
+            try:
+                prepared.append(self._recorder.prepare(event, sender, now))
+            except InvalidEvent as error:
+                prepared.append(error)
+        return now, prepared
+
+    async def _record(self, prepared: Prepared | str, now: int) -> tuple[int, bytes]:
         if isinstance(prepared, str):
             self._tally.ignored(now, prepared)
             return 200, answer.ignored(prepared)
@@ -171,46 +198,39 @@ class Intake:
         self._tally.accepted(now, 1, placed is not None)
         return 202 if placed is None else 201, answer.success(placed, prepared.event_id)
 
-    async def _record_all(
-        self, events: list[ClientEvent | InvalidEvent], sender: Sender
-    ) -> tuple[int, bytes]:
-        self._limits.sender(sender, len(events), time.monotonic())
-        now = self._now() // 1_000_000
-        prepared = [self._prepare(event, sender, now) for event in events]
+    async def _record_all(self, prepared: list[Prepared | str | InvalidEvent], now: int) -> tuple[int, bytes]:
         records = [item for item in prepared if isinstance(item, Prepared)]
         placed = await self._publish_all(records, now)
-        self._accept(placed, now)
+        status = 202 if self._accept(placed, now) else 201
         places = iter(placed)
-        answers = [
-            self._result(item, next(places) if isinstance(item, Prepared) else None, now) for item in prepared
-        ]
-        worst = max((status for status, _ in answers), default=201)
-        return worst, answer.batch([result for _, result in answers], worst == 207)
+        results: list[bytes] = []
+        for item in prepared:
+            if isinstance(item, Prepared):
+                place = next(places)
+                if not isinstance(place, LogError):
+                    results.append(answer.success(place, item.event_id))
+                    continue
+                refused = _not_stored(place)
+            elif isinstance(item, InvalidEvent):
+                refused = item
+            else:
+                self._tally.ignored(now, item)
+                results.append(answer.ignored(item))
+                continue
+            status = 207
+            self._tally.refused(now, refused.code)
+            results.append(answer.rejected(refused))
+        return status, answer.batch(results, status == 207)
 
-    def _accept(self, placed: list[Placed | LogError], now: int) -> None:
-        """Count what was stored."""
-        spooled = placed.count(None)
-        logged = sum(1 for place in placed if isinstance(place, Appended))
-        for n, in_log in ((logged, True), (spooled, False)):
-            if n:
-                self._tally.accepted(now, n, in_log)
-
-    def _result(
-        self, item: Prepared | str | InvalidEvent, placed: Placed | LogError, now: int
-    ) -> tuple[int, bytes]:
-        """One event's part in the answer to its batch, and the status that it asks for."""
-        if isinstance(item, str):
-            self._tally.ignored(now, item)
-            return 201, answer.ignored(item)
-        if isinstance(item, InvalidEvent):
-            return self._rejected(item, now)
-        if isinstance(placed, LogError):
-            return self._rejected(_not_stored(placed), now)
-        return 202 if placed is None else 201, answer.success(placed, item.event_id)
-
-    def _rejected(self, error: InvalidEvent, now: int) -> tuple[int, bytes]:
-        self._tally.refused(now, error.code)
-        return 207, answer.rejected(error)
+    def _accept(self, placed: list[Placed | LogError], now: int) -> int:
+        """Count what was stored; how many of it are in the spool."""
+        kinds = [type(place) for place in placed]
+        logged, spooled = kinds.count(Appended), kinds.count(NoneType)
+        if logged:
+            self._tally.accepted(now, logged, in_log=True)
+        if spooled:
+            self._tally.accepted(now, spooled, in_log=False)
+        return spooled
 
     async def _publish_all(self, records: list[Prepared], now: int) -> list[Placed | LogError]:
         """Raises LogError when the whole request is to be repeated: none of the records is stored, or some
@@ -227,16 +247,6 @@ class Intake:
             self._accept(placed, now)
             raise passing[0]
         return placed
-
-    def _prepare(
-        self, event: ClientEvent | InvalidEvent, sender: Sender, now: int
-    ) -> Prepared | str | InvalidEvent:
-        if isinstance(event, InvalidEvent):
-            return event
-        try:
-            return self._recorder.prepare(event, sender, now)
-        except InvalidEvent as error:
-            return error
 
     def _other_method(self, scope: Scope, proto: HttpProtocol, origin: str | None, allowed: str) -> None:
         if scope.method == "OPTIONS":

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from portfolio_analytics.producer.address import Place, Places
+from portfolio_analytics.producer.address import NOWHERE, Place, Places
 from portfolio_analytics.producer.clean import (
     MAX_TEXT_CHARS,
     MAX_TITLE_CHARS,
@@ -24,7 +24,7 @@ from portfolio_analytics.producer.identity import identify
 from portfolio_analytics.producer.limits import Limits
 from portfolio_analytics.producer.policy import Policy
 from portfolio_analytics.producer.salts import Salts
-from portfolio_analytics.producer.sender import Sender
+from portfolio_analytics.producer.sender import Sender, Standing
 from portfolio_analytics.producer.sites import DEFAULT_SITE, Sites
 from portfolio_analytics.producer.visitor import (
     DAY_MS,
@@ -83,33 +83,32 @@ class Recorder:
 
         Raises InvalidEvent, or NotReady.
         """
-        principal = sender.principal
-        user_agent = (event.user_agent or sender.user_agent)[:MAX_USER_AGENT_CHARS]
         reason = sender.signal or self._policy.consent(event.consent)
-        if reason is None and principal is None:
-            reason = self._policy.agent(user_agent)
-            if reason is None and user_agent != sender.user_agent:
-                reason = self._policy.agent(sender.user_agent)
         if reason is not None:
             return reason
+
+        host, page = clean_page(event.page, self._allowed)
+        standing = sender.standings.get((event.user_agent, event.site, host))
+        if standing is None:
+            standing = self._standing(event, sender, host)
+        if isinstance(standing, str):
+            return standing
 
         kind = event.event_type
         if kind not in KNOWN_TYPES and not kind.isprintable():
             raise InvalidEvent("invalid_field", "A type has printable characters alone.", "event_type")
-        site = self._sites.find(event.site or sender.origin_host or DEFAULT_SITE)
-        if principal is None:
+        site, host, may_import = standing.site, standing.host, standing.may_import
+        trusted = sender.principal is not None
+        if not trusted:
             self._limits.site(site.name, time.monotonic())
-        host, page = clean_page(event.page, self._allowed)
-        host = host or sender.origin_host
-        if site.exclusions is not None and site.exclusions.cover(
-            host, page, sender.address, trusted=principal is not None
-        ):
+        if site.exclusions is not None and site.exclusions.cover(host, page, sender.address, trusted=trusted):
             return "excluded"
 
-        may_import = principal is not None and principal.may("import", site.name)
         identity = identify(event.event_id, event.timestamp, now, any_past=may_import)
-        visitor = self._visitor(event, sender, site.name, host, user_agent, now, may_import)
-        place = self._place(event, sender, may_import)
+        visitor = standing.visitor
+        if visitor is None or event.visitor_id is not None or event.visitor is not None:
+            visitor = self._visitor(event, sender, standing, now)
+        place = self._place(event, standing) if may_import else standing.place
         session = event.session_id or None
         before = visitor.before if session is None else None
         record = EventRecord(
@@ -124,26 +123,49 @@ class Recorder:
             visitor=visitor.hash,
             session=session,
             flags=identity.flags | visitor.flags | (IMPORTED if may_import else 0),
+            user_agent=standing.user_agent or None,
+            screen_width=event.screen_width,
+            screen_height=event.screen_height,
         )
         if before is not None:
             record.visitor_before = before
-        if user_agent:
-            record.user_agent = user_agent
         if host != site.name:
             record.host = host
-        record.country, record.region, record.city = place.country, place.region, place.city
+        if place is not NOWHERE:
+            record.country, record.region, record.city = place.country, place.region, place.city
         self._describe(record, event)
         if site.is_new:
             self._sites.keep(site)
         key = log_key(site.name, session, visitor.hash, before)
         return Prepared(identity.id, key, encode_record(record), event.event_id is not None)
 
+    def _standing(self, event: ClientEvent, sender: Sender, host: str | None) -> Standing | str:
+        """How the sender stands to what an event names, also for the next; or why to ignore such."""
+        named = (event.user_agent, event.site, host)
+        principal = sender.principal
+        user_agent = (event.user_agent or sender.user_agent)[:MAX_USER_AGENT_CHARS]
+        if principal is None:
+            reason = self._policy.agent(user_agent)
+            if reason is None and user_agent != sender.user_agent:
+                reason = self._policy.agent(sender.user_agent)
+            if reason is not None:
+                sender.standings[named] = reason
+                return reason
+        site = self._sites.find(event.site or sender.origin_host or DEFAULT_SITE)
+        standing = Standing(
+            user_agent,
+            site,
+            host or sender.origin_host,
+            principal is not None and principal.may("import", site.name),
+            self._places.of(sender.address),
+        )
+        # A site that is new is asked for again: until one of its events is taken, another may take its place.
+        if not site.is_new:
+            sender.standings[named] = standing
+        return standing
+
     def _describe(self, record: EventRecord, event: ClientEvent) -> None:
         """What an event may say besides. Set where it is said: most is not, and each argument costs."""
-        if event.screen_width is not None:
-            record.screen_width = event.screen_width
-        if event.screen_height is not None:
-            record.screen_height = event.screen_height
         if event.referrer:
             record.referrer = clean_referrer(event.referrer, self._allowed)
         if event.title:
@@ -163,31 +185,21 @@ class Recorder:
         if self._trace is not None:
             record.trace = self._trace()
 
-    def _visitor(
-        self,
-        event: ClientEvent,
-        sender: Sender,
-        site: str,
-        host: str | None,
-        user_agent: str,
-        now: int,
-        may_import: bool,
-    ) -> Visitor:
-        if may_import and event.visitor is not None:
-            return imported_visitor(site, _text(event.visitor, "visitor"))
+    def _visitor(self, event: ClientEvent, sender: Sender, standing: Standing, now: int) -> Visitor:
+        if event.visitor is not None and standing.may_import:
+            return imported_visitor(standing.site.name, _text(event.visitor, "visitor"))
         if event.visitor_id is not None and event.consent == "granted":
-            return known_visitor(site, event.visitor_id)
-        known = sender.visitors.get((user_agent, site, host))
-        if known is None:
-            known = self._hashed(sender, site, host, user_agent, now)
-            sender.visitors[user_agent, site, host] = known
-        return known
+            return known_visitor(standing.site.name, event.visitor_id)
+        if standing.visitor is None:
+            standing.visitor = self._hashed(sender, standing, now)
+        return standing.visitor
 
-    def _hashed(self, sender: Sender, site: str, host: str | None, user_agent: str, now: int) -> Visitor:
+    def _hashed(self, sender: Sender, standing: Standing, now: int) -> Visitor:
         today = self._salts.of(now // DAY_MS)
         if today is None:
             raise NotReady("the salt of today is not known: the database has not been reached yet")
-        domain = registrable_domain(host or site)
+        site, user_agent = standing.site.name, standing.user_agent
+        domain = registrable_domain(standing.host or site)
         hashed = today.of(user_agent, sender.address, site, domain)
         if not carries_over(now):
             return Visitor(hashed, None, 0)
@@ -195,15 +207,16 @@ class Recorder:
         before = yesterday.of(user_agent, sender.address, site, domain) if yesterday else None
         return Visitor(hashed, before, 0)
 
-    def _place(self, event: ClientEvent, sender: Sender, may_import: bool) -> Place:
-        if may_import and event.country is not None:
+    def _place(self, event: ClientEvent, standing: Standing) -> Place:
+        """Where an importer's event happened."""
+        if event.country is not None:
             country = _text(event.country, "country")
             if not _COUNTRY.fullmatch(country):
                 raise InvalidEvent("invalid_field", "A country is a code of two letters.", "country")
             return Place(country.upper())
-        if may_import and event.visitor is not None:
-            return Place()  # the address is the importer's own
-        return self._places.of(sender.address)
+        if event.visitor is not None:
+            return NOWHERE  # the address is the importer's own
+        return standing.place
 
     def _target(self, event: ClientEvent) -> Target | None:
         given = event.target if event.target is not None else event.element

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from portfolio_analytics.producer.address import Place
+from portfolio_analytics.producer.sites import KnownSite
 from portfolio_analytics.producer.visitor import Visitor
 from portfolio_analytics.shared.access import Principal
+
+
+class Standing(msgspec.Struct, gc=False):
+    """What follows for an event from its sender, user agent, site and page's host.
+
+    `may_import`: it may name others' visitors and countries, and any past. `visitor` is who the sender itself
+    is there, once an event needed to know.
+    """
+
+    user_agent: str
+    site: KnownSite
+    host: str | None
+    may_import: bool
+    place: Place
+    visitor: Visitor | None = None
 
 
 class Sender:
     """One request's sender. `address` stays in this process; `signal` is a reason to record nothing.
 
-    `visitors` remembers who the sender is to a site, by user agent, site and page's host, for the next event
-    of a batch.
+    `standings` keeps what was found out for one event for the next ones of a batch, by the user agent and
+    the site that an event names and its page's host; a text is a reason to ignore it.
     """
 
-    __slots__ = ("address", "origin_host", "principal", "signal", "user_agent", "visitors")
+    __slots__ = ("address", "origin_host", "principal", "signal", "standings", "user_agent")
 
     def __init__(
         self,
@@ -28,4 +47,4 @@ class Sender:
         self.origin_host = origin_host
         self.signal = signal
         self.principal = principal
-        self.visitors: dict[tuple[str, str, str | None], Visitor] = {}
+        self.standings: dict[tuple[str | None, str | None, str | None], Standing | str] = {}

@@ -207,6 +207,48 @@ def test_site_exclusions() -> None:
     assert record({"page": "/"}, rec=rec).page == "/"
 
 
+def test_what_one_event_names_is_not_taken_for_what_another_does() -> None:
+    rec, by = recorder(), sender(origin_host=None)
+    bodies: list[dict[str, object]] = [
+        {},
+        {"user_agent": "Googlebot/2.1"},
+        {"user_agent": "Firefox/140.0"},
+        {"site": "shop.example"},
+        {"page": "https://www.example.com/a"},
+        {"page": "https://www.example.com/a", "site": "shop.example", "user_agent": "Firefox/140.0"},
+        {"visitor_id": "abc", "consent": "granted"},
+        {"consent": "denied"},
+    ]
+
+    def prepared(body: dict[str, object], by: Sender) -> tuple[object, ...] | str:
+        encoded = msgspec.json.encode({"event_type": "page_view", "page": "/", **body})
+        found = rec.prepare(decode_event(encoded), by, NOW)
+        if isinstance(found, str):
+            return found
+        event = decode_record(found.value)
+        assert isinstance(event, EventRecord)
+        return event.site, event.host, event.user_agent, event.visitor, event.flags, event.country, event.page
+
+    alone = [prepared(body, sender(origin_host=None)) for body in bodies]
+    assert [prepared(body, by) for body in [*bodies, *bodies]] == [*alone, *alone]
+    assert len(set(alone)) == len(alone)
+    assert (alone[1], alone[-1]) == ("bot", "consent")
+
+
+def test_a_batch_makes_no_more_sites_than_there_may_be() -> None:
+    today = NOW // DAY_MS
+    salts = Salts()
+    salts.keep({today: bytes(16)}, today)
+    rec = Recorder("w1", Policy(False, False), Sites(None, 1), salts, Places(None), UNLIMITED, [])
+    by = sender()
+    late: dict[str, object] = {"event_id": str(UUID(int=1 << 64)), "timestamp": "2020-01-01T00:00:00Z"}
+    with pytest.raises(InvalidEvent, match="timestamp"):
+        record({"site": "first.example", **late}, by, rec=rec)
+    assert record({"site": "second.example"}, by, rec=rec).site == "second.example"
+    with pytest.raises(InvalidEvent, match="MAX_SITES"):
+        record({"site": "first.example"}, by, rec=rec)
+
+
 def test_one_visitor_has_one_hash_a_day_and_site() -> None:
     first = record({})
     assert record({"page": "/b"}, now=NOW + 3_600_000).visitor == first.visitor
