@@ -25,8 +25,8 @@ from bench.history import PAGES, SITE, history
 from bench.service import ADMIN_TOKEN, our_service
 from portfolio_analytics.consumer.batch import make_batch
 from portfolio_analytics.consumer.maintenance import LEDGER_DAYS
-from portfolio_analytics.consumer.months import close_months
 from portfolio_analytics.consumer.positions import Position, claim
+from portfolio_analytics.consumer.rollups.months import close_months
 from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.storage.database import connect
 

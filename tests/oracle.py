@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import psycopg
 
-from portfolio_analytics.consumer.verify import verify
+from portfolio_analytics.consumer.proof.verify import verify
 from portfolio_analytics.storage.database import connect
 
 

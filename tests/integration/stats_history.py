@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime
 import psycopg
 
 from portfolio_analytics.consumer.batch import Item, make_batch
-from portfolio_analytics.consumer.months import close_months
 from portfolio_analytics.consumer.positions import claim
+from portfolio_analytics.consumer.rollups.months import close_months
 from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.shared.record import VISITOR_KNOWN, EventRecord, encode_record

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from portfolio_analytics.consumer.months import close_months
+from portfolio_analytics.consumer.rollups.months import close_months
 from portfolio_analytics.stats import leaders, planner
 from portfolio_analytics.stats import query as q
 from portfolio_analytics.stats.engine import Engine

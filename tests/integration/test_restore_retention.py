@@ -13,10 +13,10 @@ import pytest
 from portfolio_analytics.consumer.batch import make_batch
 from portfolio_analytics.consumer.erase import erase
 from portfolio_analytics.consumer.maintenance import Maintenance
-from portfolio_analytics.consumer.months import close_months
 from portfolio_analytics.consumer.positions import claim
+from portfolio_analytics.consumer.rollups.months import close_months
 from portfolio_analytics.consumer.transaction import Store
-from portfolio_analytics.consumer.visit_store import to_date
+from portfolio_analytics.consumer.visits.store import to_date
 from portfolio_analytics.exporters.export import export_to_file
 from portfolio_analytics.importers.restore import Restored, restore_export
 from portfolio_analytics.shared.log.journal import JournalReader

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from portfolio_analytics.consumer.batch import make_batch
 from portfolio_analytics.consumer.erase import erase, subject_events
 from portfolio_analytics.consumer.positions import Position, claim
+from portfolio_analytics.consumer.proof.verify import verify
 from portfolio_analytics.consumer.transaction import Outcome, Store
-from portfolio_analytics.consumer.verify import verify
 from portfolio_analytics.shared.errors import Fenced
 from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.shared.record import AttestRecord, EventRecord, encode_record, mark_spooled

@@ -8,13 +8,13 @@ import psycopg
 import pytest
 
 from portfolio_analytics.consumer.batch import make_batch
-from portfolio_analytics.consumer.months import close_months
 from portfolio_analytics.consumer.positions import claim
-from portfolio_analytics.consumer.rebuild import rebuild
-from portfolio_analytics.consumer.rollup import MEASURES
+from portfolio_analytics.consumer.proof.rebuild import rebuild
+from portfolio_analytics.consumer.proof.verify import verify
+from portfolio_analytics.consumer.rollups.months import close_months
+from portfolio_analytics.consumer.rollups.rollup import MEASURES
 from portfolio_analytics.consumer.transaction import Store
-from portfolio_analytics.consumer.verify import verify
-from portfolio_analytics.consumer.visit_store import to_date
+from portfolio_analytics.consumer.visits.store import to_date
 from portfolio_analytics.storage.database import connect
 from tests.records import DAY_MS, NOON, event, in_log
 

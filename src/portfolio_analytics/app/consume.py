@@ -96,7 +96,7 @@ def dead_letters(settings: Settings, url: str) -> AbstractContextManager[None]:
     if topic is None or not settings.kafka_broker:
         return nullcontext()
     # librdkafka is a few megabytes that a small server need not load.
-    from portfolio_analytics.consumer.dead_letters import DeadLetters  # noqa: PLC0415
+    from portfolio_analytics.consumer.bad_rows.dead_letters import DeadLetters  # noqa: PLC0415
     from portfolio_analytics.shared.log.kafka_dead_letters import KafkaDeadLetters  # noqa: PLC0415
 
     return DeadLetters(

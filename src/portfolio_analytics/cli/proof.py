@@ -37,7 +37,7 @@ def verify() -> None:
 
     Example: portfolio-analytics verify
     """
-    from portfolio_analytics.consumer.verify import verify as compare
+    from portfolio_analytics.consumer.proof.verify import verify as compare
 
     with database() as connection, progress_bar("Comparing") as on_progress:
         report = compare(connection, on_progress)
@@ -59,9 +59,9 @@ def rebuild() -> None:
 
     Example: portfolio-analytics rebuild
     """
-    from portfolio_analytics.consumer.rebuild import rebuild as mend
+    from portfolio_analytics.consumer.proof.rebuild import rebuild as mend
+    from portfolio_analytics.consumer.proof.verify import verify as compare
     from portfolio_analytics.consumer.transaction import Store
-    from portfolio_analytics.consumer.verify import verify as compare
     from portfolio_analytics.storage.database import connect
 
     address = database_address(load_settings())
@@ -117,7 +117,7 @@ def list_bad_rows(*, limit: int = 50) -> None:
 
     Example: portfolio-analytics badrows list
     """
-    from portfolio_analytics.consumer import bad_row_shelf as bad_rows
+    from portfolio_analytics.consumer.bad_rows import shelf as bad_rows
 
     table = list_table("number", "when", "partition", "offset", "site", "reason", "detail", "retried")
     with database() as connection:
@@ -136,7 +136,7 @@ def show(number: int) -> None:
 
     Example: portfolio-analytics badrows show 17
     """
-    from portfolio_analytics.consumer import bad_row_shelf as bad_rows
+    from portfolio_analytics.consumer.bad_rows import shelf as bad_rows
 
     with database() as connection:
         row = bad_rows.find(connection, number)
@@ -150,7 +150,7 @@ def retry(*numbers: int) -> None:
 
     Example: portfolio-analytics badrows retry 17 18
     """
-    from portfolio_analytics.consumer import bad_row_shelf as bad_rows
+    from portfolio_analytics.consumer.bad_rows import shelf as bad_rows
     from portfolio_analytics.consumer.transaction import Store
 
     with database() as connection:

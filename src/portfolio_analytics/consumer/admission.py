@@ -10,7 +10,7 @@ import psycopg
 from portfolio_analytics.consumer.batch import Item
 from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.consumer.site import Site
-from portfolio_analytics.consumer.window import Key
+from portfolio_analytics.consumer.visits.window import Key
 from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.storage.arrays import numbers
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from portfolio_analytics.consumer.decode import Rejected, decode
-from portfolio_analytics.consumer.dictionary import Client, Page, Word, word
+from portfolio_analytics.consumer.dictionaries.dictionary import Client, Page, Word, word
 from portfolio_analytics.consumer.enrich.agent import parse_agent
 from portfolio_analytics.consumer.enrich.origin import Origin, classify
 from portfolio_analytics.consumer.enrich.screen import screen_class
@@ -23,7 +23,7 @@ CACHED = 16_384  # each of at most some 10 kB, of some 300 bytes as a rule
 
 
 class Item(msgspec.Struct, gc=False):
-    """One event of a batch. `actor` and `visitor` may be taken over from the day before (continuation.py)."""
+    """One event of a batch. `actor` and `visitor` may be of the day before (visits/continuation.py)."""
 
     event: EventRecord
     partition: int

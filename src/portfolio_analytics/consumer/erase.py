@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from portfolio_analytics.consumer.transaction import Store
-from portfolio_analytics.consumer.window import Key, Window
+from portfolio_analytics.consumer.visits.window import Key, Window
 
 FETCH = 5_000
 

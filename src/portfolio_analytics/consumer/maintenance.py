@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 
-from portfolio_analytics.consumer.months import close_months
 from portfolio_analytics.consumer.positions import Position
+from portfolio_analytics.consumer.rollups.months import close_months
 from portfolio_analytics.shared.log.protocol import LogReader
 from portfolio_analytics.storage.partitions import drop_days, ensure_days
 

@@ -4,8 +4,8 @@ The order within it:
 
 1. advance the positions, which fences every other owner (positions.py);
 2. lock the sites' state, and the visitors and actors of the batch;
-3. give events that go on past midnight to yesterday's visitor (continuation.py);
-4. insert the events; what was there already is a duplicate (event_store.py);
+3. give events that go on past midnight to yesterday's visitor (visits/continuation.py);
+4. insert the events; what was there already is a duplicate (events/store.py);
 5. merge the visits of what was really inserted with the stored ones;
 6. add `cells(after) - cells(before)` to the rollups;
 7. add to the ledger, keep the bad rows.
@@ -24,25 +24,27 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from portfolio_analytics.consumer import ledger, rollup_store, visit_store
+from portfolio_analytics.consumer import ledger
 from portfolio_analytics.consumer.admission import admit, reject, suppressions
-from portfolio_analytics.consumer.bad_rows import add_bad_rows
+from portfolio_analytics.consumer.bad_rows.table import add_bad_rows
 from portfolio_analytics.consumer.batch import Batch, Item
 from portfolio_analytics.consumer.beside import nothing
-from portfolio_analytics.consumer.continuation import Arrival, resolve
 from portfolio_analytics.consumer.decode import Rejected
-from portfolio_analytics.consumer.dictionary import Client, Content, Page
-from portfolio_analytics.consumer.dictionary_store import Dictionary, store_new
+from portfolio_analytics.consumer.dictionaries.dictionary import Client, Content, Page
+from portfolio_analytics.consumer.dictionaries.store import Dictionary, store_new
 from portfolio_analytics.consumer.enrich.origin import Origin
-from portfolio_analytics.consumer.event_store import insert_events
-from portfolio_analytics.consumer.local_day import local_day
+from portfolio_analytics.consumer.events.store import insert_events
 from portfolio_analytics.consumer.positions import Position, advance
-from portfolio_analytics.consumer.rollup import CellChanges, Cells
+from portfolio_analytics.consumer.rollups import store as rollup_store
+from portfolio_analytics.consumer.rollups.rollup import CellChanges, Cells
 from portfolio_analytics.consumer.site import Site, find_sites, lock_sites
-from portfolio_analytics.consumer.visit import PAUSE_MS, Visit, VisitEvent, visits_of
-from portfolio_analytics.consumer.visit_change import by_visitor, differing, merged, total_changes
-from portfolio_analytics.consumer.visit_store import Lock, to_date
-from portfolio_analytics.consumer.window import Key, Window, hull, wider_windows, windows_of
+from portfolio_analytics.consumer.visits import store as visit_store
+from portfolio_analytics.consumer.visits.change import by_visitor, differing, merged, total_changes
+from portfolio_analytics.consumer.visits.continuation import Arrival, resolve
+from portfolio_analytics.consumer.visits.local_day import local_day
+from portfolio_analytics.consumer.visits.store import Lock, to_date
+from portfolio_analytics.consumer.visits.visit import PAUSE_MS, Visit, VisitEvent, visits_of
+from portfolio_analytics.consumer.visits.window import Key, Window, hull, wider_windows, windows_of
 from portfolio_analytics.shared.errors import StorageUnavailable
 from portfolio_analytics.shared.record import VISITOR_KNOWN
 from portfolio_analytics.storage.partitions import ensure_days

@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from portfolio_analytics.consumer.bad_rows import POLICY_REASONS
+from portfolio_analytics.consumer.bad_rows.table import POLICY_REASONS
 from portfolio_analytics.consumer.batch import Batch, make_batch
 from portfolio_analytics.consumer.beside import nothing
 from portfolio_analytics.consumer.decode import Rejected

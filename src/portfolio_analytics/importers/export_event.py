@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from portfolio_analytics.consumer.batch import MAX_PATH_BYTES, Item
 from portfolio_analytics.consumer.decode import out_of_range
-from portfolio_analytics.consumer.dictionary import Client, Page, word
+from portfolio_analytics.consumer.dictionaries.dictionary import Client, Page, word
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.shared.record import EventRecord, Scalar, Target
 

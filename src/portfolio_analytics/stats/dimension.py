@@ -26,7 +26,7 @@ ENTRY_PAGE: Final = "visit:entry_page"
 TIME: Final = "time"
 TIME_UNITS: Final = ("minute", "hour", "day", "week", "month")
 
-# The numbers under which the consumer stores rollups (consumer/rollup.py).
+# The numbers under which the consumer stores rollups (consumer/rollups/rollup.py).
 TOTAL_ROLLUP: Final = 0
 PAGE_ROLLUP: Final = 1
 ENTRY_PAGE_ROLLUP: Final = 2

@@ -76,7 +76,7 @@ CREATE INDEX events_site_time ON events (site_id, time);
 
 -- One row a visit: a run of one actor's events without a pause of more than 30 minutes.
 -- `day` is the UTC day of its start. `detail` holds what the rollups need and no query reads:
--- a MessagePack of the visit's local days (consumer/visit.py).
+-- a MessagePack of the visit's local days (consumer/visits/visit.py).
 CREATE TABLE visits (
     actor bigint NOT NULL,
     visitor bigint NOT NULL,

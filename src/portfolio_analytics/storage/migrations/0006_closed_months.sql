@@ -1,4 +1,4 @@
--- Months that are over are closed: from then on readers take them from their sums (consumer/months.py).
+-- Months that are over are closed: from then on readers take them from their sums (consumer/rollups/months.py).
 CREATE TABLE closed_months (
     site_id int NOT NULL,
     month date NOT NULL,            -- its first day

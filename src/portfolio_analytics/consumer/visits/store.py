@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from portfolio_analytics.consumer.local_day import local_day
-from portfolio_analytics.consumer.visit import Visit, VisitEvent, decode_days, encode_days
-from portfolio_analytics.consumer.window import Key, Window
+from portfolio_analytics.consumer.visits.local_day import local_day
+from portfolio_analytics.consumer.visits.visit import Visit, VisitEvent, decode_days, encode_days
+from portfolio_analytics.consumer.visits.window import Key, Window
 from portfolio_analytics.shared.record import VISITOR_KNOWN
 from portfolio_analytics.storage.arrays import numbers
 from portfolio_analytics.storage.binary_copy import (

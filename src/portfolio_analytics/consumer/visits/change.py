@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from portfolio_analytics.consumer.rollup_store import TotalKey
-from portfolio_analytics.consumer.visit import Visit, merge_visits
-from portfolio_analytics.consumer.window import Key
+from portfolio_analytics.consumer.rollups.store import TotalKey
+from portfolio_analytics.consumer.visits.visit import Visit, merge_visits
+from portfolio_analytics.consumer.visits.window import Key
 
 
 def merged(stored: list[Visit], new: list[Visit]) -> tuple[list[Visit], list[Visit]]:

@@ -15,9 +15,9 @@ from enum import IntEnum
 from functools import lru_cache
 from struct import Struct
 
-from portfolio_analytics.consumer.dictionary import Client
+from portfolio_analytics.consumer.dictionaries.dictionary import Client
 from portfolio_analytics.consumer.enrich.origin import Origin
-from portfolio_analytics.consumer.visit import PageUse, Visit, VisitDay, is_bounce
+from portfolio_analytics.consumer.visits.visit import PageUse, Visit, VisitDay, is_bounce
 
 
 class Dimension(IntEnum):

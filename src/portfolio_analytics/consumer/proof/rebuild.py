@@ -13,11 +13,11 @@ from typing import Any
 
 import psycopg
 
-from portfolio_analytics.consumer.rollup import MEASURES
+from portfolio_analytics.consumer.proof.verify import OnProgress, Report, VisitDifference, verify
+from portfolio_analytics.consumer.rollups.rollup import MEASURES
 from portfolio_analytics.consumer.transaction import Store
-from portfolio_analytics.consumer.verify import OnProgress, Report, VisitDifference, verify
-from portfolio_analytics.consumer.visit_store import to_date
-from portfolio_analytics.consumer.window import Window
+from portfolio_analytics.consumer.visits.store import to_date
+from portfolio_analytics.consumer.visits.window import Window
 
 BATCH = 500
 SLOT = 0

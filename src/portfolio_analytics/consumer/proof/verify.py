@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from portfolio_analytics.consumer.dictionary import Client, Content, Page
-from portfolio_analytics.consumer.dictionary_store import Entry, everything
+from portfolio_analytics.consumer.dictionaries.dictionary import Client, Content, Page
+from portfolio_analytics.consumer.dictionaries.store import Entry, everything
 from portfolio_analytics.consumer.enrich.origin import Origin
-from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, Cells, add, cells, measures
-from portfolio_analytics.consumer.visit import Visit, visits_of
-from portfolio_analytics.consumer.visit_store import Row, row_event, to_date, visit_of
-from portfolio_analytics.consumer.window import Key
+from portfolio_analytics.consumer.rollups.rollup import MEASURES, PAGE_DIMENSIONS, Cells, add, cells, measures
+from portfolio_analytics.consumer.visits.store import Row, row_event, to_date, visit_of
+from portfolio_analytics.consumer.visits.visit import Visit, visits_of
+from portfolio_analytics.consumer.visits.window import Key
 from portfolio_analytics.shared.record import VISITOR_KNOWN
 
 FETCH = 10_000

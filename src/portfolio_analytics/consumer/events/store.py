@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import psycopg
 
 from portfolio_analytics.consumer.batch import Item
-from portfolio_analytics.consumer.event_row import COLUMNS, pack_event
-from portfolio_analytics.consumer.visit_store import to_date
+from portfolio_analytics.consumer.events.row import COLUMNS, pack_event
+from portfolio_analytics.consumer.visits.store import to_date
 from portfolio_analytics.shared.record import is_copy
 from portfolio_analytics.storage.arrays import numbers
 from portfolio_analytics.storage.binary_copy import copy_rows

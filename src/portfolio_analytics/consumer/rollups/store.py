@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from portfolio_analytics.consumer.beside import beside
-from portfolio_analytics.consumer.rollup import MEASURES, PAGE_DIMENSIONS, CellKey, Cells, measures
+from portfolio_analytics.consumer.rollups.rollup import MEASURES, PAGE_DIMENSIONS, CellKey, Cells, measures
 from portfolio_analytics.storage.arrays import numbers, texts
 
 _COLUMNS = ("site_id", "dimension", "day", "value", *MEASURES)

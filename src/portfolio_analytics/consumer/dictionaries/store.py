@@ -8,7 +8,7 @@ from typing import Any, Generic
 import psycopg
 from psycopg import sql
 
-from portfolio_analytics.consumer.dictionary import Client, Content, Page, Word
+from portfolio_analytics.consumer.dictionaries.dictionary import Client, Content, Page, Word
 from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.storage.arrays import numbers, texts
 

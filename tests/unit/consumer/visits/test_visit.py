@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolio_analytics.consumer.visit import (
+from portfolio_analytics.consumer.visits.visit import (
     PAUSE_MS,
     Visit,
     VisitEvent,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from portfolio_analytics.consumer.visit import PAUSE_MS, Visit
+from portfolio_analytics.consumer.visits.visit import PAUSE_MS, Visit
 
 DAY_MS = 86_400_000
 # A local day of any zone lies within 15 hours before and 13 hours after the UTC day of its number.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from portfolio_analytics.consumer.visit import PAUSE_MS
+from portfolio_analytics.consumer.visits.visit import PAUSE_MS
 
 Key = tuple[int, int]  # site and visitor
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from portfolio_analytics.consumer.rollup import MEASURES
+from portfolio_analytics.consumer.rollups.rollup import MEASURES
 
 SETTLED = timedelta(days=8)
 """How long after a month's end events of it still come in: no event is taken a week after its time."""

@@ -1,0 +1,1 @@
+"""Bad rows: records that cannot be stored, kept with their reasons."""

@@ -1,0 +1,1 @@
+"""Dictionaries of repeated strings, and where they are kept."""

@@ -1,0 +1,1 @@
+"""Proof: everything that is derived, held against the rows and made anew."""

@@ -1,0 +1,1 @@
+"""Visits: what they are, how they merge, where they are kept."""
