@@ -6,7 +6,7 @@ import psycopg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolio_analytics.storage.arrays import numbers, texts
+from portfolio_analytics.storage.arrays import Numbers, Texts, numbers, texts
 
 # PostgreSQL's text holds neither NUL nor half a surrogate pair; nothing else is special to it.
 a_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
@@ -22,7 +22,7 @@ def test_numbers(postgres_url: str, values: list[int]) -> None:
     assert _read(postgres_url, "SELECT %s::bigint[]", numbers(values)) == values
 
 
-def _read(url: str, statement: str, value: str) -> list[object]:
+def _read(url: str, statement: str, value: Numbers | Texts) -> list[object]:
     with psycopg.connect(url) as connection:
         row = connection.execute(statement.encode(), [value]).fetchone()
     assert row is not None

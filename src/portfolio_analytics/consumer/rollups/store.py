@@ -8,16 +8,16 @@ from typing import Any
 import psycopg
 
 from portfolio_analytics.consumer.beside import beside
-from portfolio_analytics.consumer.rollups.rollup import MEASURES, PAGE_DIMENSIONS, CellKey, Cells, measures
+from portfolio_analytics.consumer.rollups.rollup import MEASURES, PAGE_DIMENSIONS, Cells, measures
 from portfolio_analytics.storage.arrays import numbers, texts
 
-_COLUMNS = ("site_id", "dimension", "day", "value", *MEASURES)
-_TYPES = ("int", "smallint", "int", "text", *["bigint" if "_ms" in name else "int" for name in MEASURES])
+_COLUMNS = ("site_id", "day", "dimension", "value", *MEASURES)
+_TYPES = ("int", "int", "smallint", "text", *["bigint" if "_ms" in name else "int" for name in MEASURES])
 _SUMS = ", ".join(MEASURES)
 
 _ADD = f"""
-INSERT INTO rollups (slot, site_id, dimension, day, value, {_SUMS})
-SELECT %s, site_id, dimension, '1970-01-01'::date + day, value, {_SUMS}
+INSERT INTO rollups (slot, site_id, day, dimension, value, {_SUMS})
+SELECT %s, site_id, '1970-01-01'::date + day, dimension, value, {_SUMS}
 FROM unnest({", ".join(f"%s::{kind}[]" for kind in _TYPES)}) AS k ({", ".join(_COLUMNS)})
 ON CONFLICT (site_id, dimension, day, value, slot) DO UPDATE SET
 {", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in MEASURES)}
@@ -44,25 +44,21 @@ def add_rollups(
 
     `meanwhile` is done while PostgreSQL adds.
     """
-
-    def name(site_id: int, key: CellKey) -> str:
-        _, dimension, value = key
-        if dimension in PAGE_DIMENSIONS and isinstance(value, int):
-            return path(site_id, value)
-        return str(value)
-
     # Rows are inserted as they come: every consumer locks in this order.
-    rows = sorted(
-        (site_id, key[1], key[0], name(site_id, key), cell)
-        for site_id, cells in changes.items()
-        for key, cell in cells.items()
+    rows = [
+        (site_id, *key, *measures(cell))
+        for site_id in sorted(changes)
+        for key, cell in sorted(changes[site_id].items())
         if cell
-    )
+    ]
     if not rows:
         return
-    site_ids, dimensions, days, names, found = zip(*rows, strict=True)
-    sums = zip(*map(measures, found), strict=True)
-    columns = [*map(numbers, (site_ids, dimensions, days)), texts(names), *map(numbers, sums)]
+    site_ids, days, dimensions, values, *sums = zip(*rows, strict=True)
+    names = [
+        path(site_id, value) if dimension in PAGE_DIMENSIONS and isinstance(value, int) else str(value)
+        for site_id, dimension, value in zip(site_ids, dimensions, values, strict=True)
+    ]
+    columns = [*map(numbers, (site_ids, days, dimensions)), texts(names), *map(numbers, sums)]
     beside(lambda: cursor.execute(_ADD, [slot, *columns]), meanwhile)
 
 
