@@ -155,7 +155,9 @@ INTAKE = (
         {200: Ignored, 201: Stored, 202: Stored},
         errors=_INTAKE_ERRORS,
         body=ClientEvent,
-        description="201: the log has it; 202: the spool has it, on disk. Repeat an event with the same "
+        description="For example "
+        '`{"event_type": "page_view", "page": "/pricing", "site": "example.com"}`. '
+        "201: the log has it; 202: the spool has it, on disk. Repeat an event with the same "
         "`event_id` whenever an answer is missing: it counts once.",
     ),
     Operation(
@@ -232,8 +234,10 @@ STATISTICS = (
         "statistics",
         {200: QueryAnswer},
         body=dict[str, Any],
-        description="The query language of the Plausible Stats API v2. Its dimension `event:props` gives the "
-        "names of the properties that occur.",
+        description="The query language of the Plausible Stats API v2, for example "
+        '`{"site_id": "example.com", "metrics": ["visitors"], "date_range": "7d",'
+        ' "dimensions": ["event:page"]}`. '
+        "Its dimension `event:props` gives the names of the properties that occur.",
     ),
     Operation(
         "GET",
