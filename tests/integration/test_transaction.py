@@ -125,6 +125,13 @@ def test_an_event_that_two_owners_insert_at_once_is_counted_once(database: str) 
     second.connection.close()
 
 
+def test_a_day_is_known_to_the_planner_once_it_has_rows(consumer: Consumer) -> None:
+    """Autovacuum comes once a minute; until then a plan could read all of a day for a handful of keys."""
+    consumer.take(in_log([event()]))
+    known = "SELECT reltuples > 0 FROM pg_class WHERE oid = 'visits_20241004'::regclass"
+    assert consumer.connection.execute(known).fetchone() == (True,)
+
+
 def test_of_two_owners_one_commits_and_the_other_is_fenced(consumer: Consumer, database: str) -> None:
     records = in_log([event() for _ in range(50)])
     other = Consumer(database)

@@ -47,7 +47,7 @@ from portfolio_analytics.consumer.visits.visit import PAUSE_MS, Visit, VisitEven
 from portfolio_analytics.consumer.visits.window import Key, Window, hull, wider_windows, windows_of
 from portfolio_analytics.shared.errors import StorageUnavailable
 from portfolio_analytics.shared.record import VISITOR_KNOWN
-from portfolio_analytics.storage.partitions import ensure_days
+from portfolio_analytics.storage.partitions import ensure_days, learn_days
 
 DAY_MS = 86_400_000
 # Who sends events twice does so again: for so many batches duplicates are looked for before the insertion.
@@ -83,6 +83,7 @@ class Store:
         self._clients = Dictionary(Client)
         self._origins = Dictionary(Origin)
         self._ensured: set[int] = set()
+        self._unlearned: set[int] = set()
         self._latencies: Counter[tuple[int, int]] = Counter()
         self._latencies_due_ms = 0
         self._looking = 0
@@ -104,7 +105,11 @@ class Store:
         self._prepare(items)
         with self.connection.transaction(), self.connection.cursor() as cursor:
             advance(self.connection, self.topic_id, held, batch.ends)
-            return self._store(cursor, items, [*batch.rejected, *expired], batch, now_ms, meanwhile)
+            outcome = self._store(cursor, items, [*batch.rejected, *expired], batch, now_ms, meanwhile)
+        if self._unlearned and outcome.counted:
+            learn_days(self.connection, map(to_date, self._unlearned))
+            self._unlearned.clear()
+        return outcome
 
     def replay(self, batch: Batch, now_ms: int) -> int:
         """Store what is missing of `batch`, without a position and without the ledger; how many rows were.
@@ -197,6 +202,7 @@ class Store:
         days = {item.event.day for item in items} | {item.event.time // DAY_MS for item in items}
         if not days <= self._ensured:
             ensure_days(self.connection, map(to_date, days - self._ensured))
+            self._unlearned |= days - self._ensured
             self._ensured |= days
         pages: dict[Key, Page] = {}
         clients: dict[Key, Client] = {}

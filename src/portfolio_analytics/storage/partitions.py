@@ -35,6 +35,22 @@ def ensure_days(connection: psycopg.Connection, days: Iterable[datetime.date]) -
                 _attach(connection, table, name, day)
 
 
+def learn_days(connection: psycopg.Connection, days: Iterable[datetime.date]) -> None:
+    """Give the planner statistics of those partitions of `days` that have none yet, once they have rows.
+
+    Autovacuum would do so within a minute. Until then the planner takes a condition on the day for a rare one,
+    and may read all of the day's visits for a handful of keys.
+    """
+    names = [partition_name(table, day) for day in days for table in TABLES]
+    rows = connection.execute(
+        "SELECT relname FROM pg_class WHERE oid = ANY(%s::regclass[]) AND reltuples < 0", [names]
+    ).fetchall()
+    if rows:
+        tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in rows)
+        # Another consumer may be at it; it is enough that one of them is.
+        connection.execute(sql.SQL("ANALYZE (SKIP_LOCKED) {}").format(tables))
+
+
 def partition_name(table: str, day: datetime.date) -> str:
     """The name of the partition of `table` that holds `day`."""
     return f"{table}_{day:%Y%m%d}"

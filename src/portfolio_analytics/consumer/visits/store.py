@@ -43,19 +43,14 @@ RETURNING site_id, key, continues, long_since
 # Planned at each call, for the partitions of the days at hand alone and by what these hold by now: a plan
 # that is kept from when a day was empty may read all of its visits once it is full.
 _MS = "(extract(epoch FROM v.{0}) * 1000)::bigint"
-# OFFSET 0 makes each key one look-up by its index. Left to choose, and with no statistics of the day's
-# partition yet, the planner may read all of the day's visits instead.
 _SELECT = f"""
-SELECT v.* FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) AS k (site_id, key, low, high)
-CROSS JOIN LATERAL (
-    SELECT v.site_id, v.actor, v.visitor, {_MS.format("start_time")}, {_MS.format("end_time")}, v.client_id,
-        v.origin_id, v.known, {_MS.format("entry_time")}, v.entry_page, {_MS.format("exit_time")},
-        v.exit_page, v.pageviews, v.events, v.interactions, v.engaged_ms, v.detail
-    FROM visits v
-    WHERE v.site_id = k.site_id AND v.{{0}} = k.key AND v.day BETWEEN '{{{{}}}}' AND '{{{{}}}}'
-        AND v.start_time <= to_timestamp(k.high / 1000.0) AND v.end_time >= to_timestamp(k.low / 1000.0)
-    OFFSET 0
-) v
+SELECT v.site_id, v.actor, v.visitor, {_MS.format("start_time")}, {_MS.format("end_time")}, v.client_id,
+    v.origin_id, v.known, {_MS.format("entry_time")}, v.entry_page, {_MS.format("exit_time")},
+    v.exit_page, v.pageviews, v.events, v.interactions, v.engaged_ms, v.detail
+FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) AS k (site_id, key, low, high)
+JOIN visits v ON v.site_id = k.site_id AND v.{{0}} = k.key
+    AND v.start_time <= to_timestamp(k.high / 1000.0) AND v.end_time >= to_timestamp(k.low / 1000.0)
+WHERE v.day BETWEEN '{{{{}}}}' AND '{{{{}}}}'
 """
 _BY_VISITOR = _SELECT.format("visitor")
 _BY_ACTOR = _SELECT.format("actor")
