@@ -38,8 +38,8 @@ def ensure_days(connection: psycopg.Connection, days: Iterable[datetime.date]) -
 def learn_days(connection: psycopg.Connection, days: Iterable[datetime.date]) -> None:
     """Give the planner statistics of those partitions of `days` that have none yet, once they have rows.
 
-    Autovacuum would do so within a minute. Until then the planner takes a condition on the day for a rare one,
-    and may read all of the day's visits for a handful of keys.
+    Autovacuum would do so within a minute. Until then the planner takes a condition on the day for one that
+    few rows meet, and may read all of the day's visits for a handful of keys.
     """
     names = [partition_name(table, day) for day in days for table in TABLES]
     rows = connection.execute(
