@@ -104,7 +104,8 @@ def test_the_content_type_is_not_checked(server: IntakeServer, content_type: str
         (VALID + VALID, 400, "invalid_json"),
         (b'{"event_type":"x","page":"\xff"}', 400, "invalid_utf8"),
         (b'{"event_type":"x","page":"\\ud800"}', 400, "invalid_json"),
-        (b"[" * 60_000, 400, "invalid_json"),
+        (b"[" * 100_000, 400, "invalid_json"),
+        (b'{"event_type":"x","page":"/","a":' + b"[" * 100_000, 400, "invalid_json"),
         (b'{"event_type":"x","page":"/","screen_width":1e400}', 400, "invalid_json"),
         (b'{"event_type":"x"}', 422, "missing_field"),
         (b'{"event_type":"x","page":"/","screen_width":-5}', 422, "invalid_field"),
@@ -220,16 +221,15 @@ def test_a_beacon_as_the_original_website_sends_it(server: IntakeServer) -> None
     assert (record.duration_ms, record.site, record.session) == (45_000, "portfolio.example", "s1")
 
 
-@pytest.mark.parametrize(
-    ("path", "limit", "status"), [("/api/analytics", 64 << 10, 201), ("/api/analytics/batch", 1 << 20, 201)]
-)
-def test_the_limit_to_the_byte(server: IntakeServer, path: str, limit: int, status: int) -> None:
-    exact = VALID + b" " * (limit - len(VALID))
+@pytest.mark.parametrize("path", ["/api/analytics", "/api/analytics/batch"])
+def test_the_limit_to_the_byte(server: IntakeServer, path: str) -> None:
+    exact = VALID + b" " * ((1 << 20) - len(VALID))
     chunked = iter([exact[:1000], exact[1000:]])
-    assert server.request("POST", path, exact).status == status
+    assert server.request("POST", path, exact).status == 201
     connection_answers = [
         server.request("POST", path, exact + b" "),
-        server.request("POST", path, exact * 4),
+        # A client that does not look for an answer before it has sent everything gets one all the same.
+        server.request("POST", path, exact * 20),
         server.request("POST", path, gzip.compress(exact + b" "), {"Content-Encoding": "gzip"}),
         server.request("POST", path, gzip.compress(bytes(64 << 20)), {"Content-Encoding": "gzip"}),
         server.request(
@@ -242,7 +242,7 @@ def test_the_limit_to_the_byte(server: IntakeServer, path: str, limit: int, stat
     for answer in connection_answers:
         assert (answer.status, answer.json["error"]) == (413, "too_large")
     for pack, name in ((gzip.compress, "gzip"), (zstandard.ZstdCompressor().compress, "zstd")):
-        assert server.request("POST", path, pack(exact), {"Content-Encoding": name}).status == status
+        assert server.request("POST", path, pack(exact), {"Content-Encoding": name}).status == 201
     assert server.raw(chunks(path, b"".join(chunked))).startswith(b"HTTP/1.1 201")
     assert server.raw(chunks(path, exact + b" ")).startswith(b"HTTP/1.1 413")
 

@@ -36,6 +36,8 @@ _whole_batch = msgspec.json.Decoder(list[_WholeEvent]).decode
 _parse = msgspec.json.Decoder().decode
 _FIELD = re.compile(r"\$\.([A-Za-z_]+)")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
+_PLACE = re.compile(r" - at `[^`]*`$")
+_CONSENTS = "'granted' or 'denied'"
 _NUL = b"\\u0000"
 
 
@@ -141,6 +143,7 @@ def _invalid(problem: str) -> InvalidEvent:
         return InvalidEvent("missing_field", f"The field '{missing[1]}' is missing.", missing[1])
     found = _FIELD.search(problem)
     field = found[1] if found else None
-    return InvalidEvent(
-        "invalid_field" if field else "invalid_event", f"{problem.replace('`', chr(39))}.", field
-    )
+    sentence = _PLACE.sub("", problem).replace("`", "'")
+    if field == "consent":
+        sentence = f"{sentence}: it is {_CONSENTS}, or absent"
+    return InvalidEvent("invalid_field" if field else "invalid_event", f"{sentence}.", field)

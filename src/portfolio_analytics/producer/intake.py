@@ -40,8 +40,7 @@ from portfolio_analytics.shared.rsgi import (
     Scope,
 )
 
-EVENT_BYTES = 64 << 10
-BATCH_BYTES = 1 << 20
+MAX_BYTES = 1 << 20  # of one event too: what is no event is told so, however long it is
 RETRY_AFTER = "1"
 
 POST = "POST, OPTIONS"
@@ -88,8 +87,8 @@ class Intake:
             self._other_method(scope, proto, origin, POST)
             return
         try:
-            body = await self._bodies.read(headers, proto, EVENT_BYTES)
-            event = decode_event(_opened(headers, body, EVENT_BYTES))
+            body = await self._bodies.read(headers, proto, MAX_BYTES)
+            event = decode_event(_opened(headers, body, MAX_BYTES))
             principal = await self._principal(headers) if "authorization" in headers else None
             sender = self._sender(scope, headers, origin, principal)
             now, prepared = self._prepare(event, sender)
@@ -109,8 +108,8 @@ class Intake:
             self._other_method(scope, proto, origin, POST)
             return
         try:
-            body = await self._bodies.read(headers, proto, BATCH_BYTES)
-            events = decode_batch(_opened(headers, body, BATCH_BYTES))
+            body = await self._bodies.read(headers, proto, MAX_BYTES)
+            events = decode_batch(_opened(headers, body, MAX_BYTES))
             principal = await self._principal(headers) if "authorization" in headers else None
             sender = self._sender(scope, headers, origin, principal)
             now, prepared = self._prepare_all(events, sender)

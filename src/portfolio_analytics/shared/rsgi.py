@@ -16,7 +16,7 @@ from portfolio_analytics.shared.logs import request_id
 
 HeaderList = list[tuple[str, str]]
 
-DROP_BYTES = 8 << 20
+DROP_BYTES = 64 << 20
 """How much of a body that is too large is read and dropped, so that a naive client sees the answer."""
 
 BODIES_BYTES = 64 << 20

@@ -247,3 +247,13 @@ def test_one_step_reads_what_two_steps_read(document: dict[str, object], require
         if isinstance(found, InvalidEvent)
         else read(lambda: found) == expected
     )
+
+
+def test_what_is_wrong_is_said_for_people() -> None:
+    """No path of the decoder's, and of a choice what may stand there."""
+    with pytest.raises(InvalidEvent) as caught:
+        decode_event(with_field('"consent":"yes"'))
+    assert caught.value.message == "Invalid enum value 'yes': it is 'granted' or 'denied', or absent."
+    with pytest.raises(InvalidEvent) as caught:
+        decode_event(with_field('"screen_width":-5'))
+    assert caught.value.message == "Expected 'int' >= 0."
