@@ -209,7 +209,7 @@ STATISTICS = (
         "read",
         "checks",
         {200: Receipt},
-        errors=(400,),
+        errors=(400, 404),
         parameters=(
             Parameter("partition", "Where the answer to the event said it is."),
             Parameter("offset", "Where the answer to the event said it is."),
