@@ -120,8 +120,7 @@ def test_while_kafka_is_away_the_spool_takes_over(
             health = server.request("GET", "/api/health")
             assert (health.status, health.json["log"]) == (503, "disconnected")
             assert health.json["spool"]["records"] >= 150
-            metrics = server.request("GET", "/metrics").body.decode()
-            assert "portfolio_analytics_spool_records" in metrics
+            assert "portfolio_analytics_spool_records" in server.metrics()
         finally:
             kafka.restart(node)
         acknowledged += [answer for answer in first + later if answer.json["status"] == "success"]

@@ -292,7 +292,6 @@ class HttpApp:
                 self._watch,
                 self._may_store,
                 self._metrics,
-                is_loopback(context.settings.host),
             ).routes(),
             *front.routes(tracker_path=self._settings.tracker_path),
             *docs.routes(OPERATIONS),

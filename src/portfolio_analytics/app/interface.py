@@ -318,7 +318,6 @@ STATUS = (
         "read",
         "status",
         {200: Media("text/plain", "Prometheus text format.")},
-        description="Without a token where the service is bound to loopback.",
     ),
 )
 
