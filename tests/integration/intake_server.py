@@ -131,6 +131,12 @@ class IntakeServer:
         finally:
             connection.close()
 
+    def metrics(self) -> str:
+        """What a Prometheus server would be told."""
+        answer = self.request("GET", "/metrics", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        assert answer.status == 200, answer.body
+        return answer.body.decode()
+
     def post(
         self, event: object = None, headers: Mapping[str, str] | None = None, **fields: object
     ) -> Answer:

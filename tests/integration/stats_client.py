@@ -9,6 +9,7 @@ import httpx
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 
+from portfolio_analytics.app.log_records import log_look
 from portfolio_analytics.settings import Secret, Settings
 from portfolio_analytics.shared.access import Access
 from portfolio_analytics.shared.context import Context
@@ -31,8 +32,11 @@ async def stats_app(database: str, settings: Settings | None = None) -> AsyncIte
     await pool.open()
     try:
         access = Access(Secret(ADMIN), StoredDirectory(pool))
-        context = Context(settings or Settings(), pool, access, log_is_well)
-        yield Starlette(routes=routes(context), exception_handlers={ApiError: answer_error})
+        settings = settings or Settings()
+        context = Context(settings, pool, access, log_is_well)
+        look = log_look(settings)
+        yield Starlette(routes=routes(context, look), exception_handlers={ApiError: answer_error})
+        look.close()
     finally:
         await pool.close()
 

@@ -17,6 +17,9 @@ import pytest
 import zstandard
 
 from portfolio_analytics.shared.record import TIME_FROM_RECEIPT, AttestRecord, EventRecord
+from portfolio_analytics.storage import sites, tokens
+from portfolio_analytics.storage.database import connect
+from portfolio_analytics.storage.steps import run
 from tests import ports
 from tests.databases import new_database
 from tests.integration.intake_server import ADMIN_TOKEN, IntakeServer, read_all
@@ -454,15 +457,34 @@ def test_health_root_and_metrics(server: IntakeServer) -> None:
     for answer in (root, health, server.request("GET", "/nowhere")):
         assert answer.headers["x-content-type-options"] == "nosniff"
     assert server.post().status == 201
-    metrics = server.request("GET", "/metrics").body.decode()
-    assert float(metrics.split('events_total{place="log"} ')[1].split("\n")[0]) >= 1
-    assert server.request("GET", "/metrics", headers={"X-Forwarded-For": "8.8.8.8"}).status == 401
+    assert float(server.metrics().split('events_total{place="log"} ')[1].split("\n")[0]) >= 1
+
+
+def test_metrics_need_a_token_that_reads_all_sites_also_on_loopback(
+    database: str, tmp_path: Path, free_port: int
+) -> None:
+    """HOST is 127.0.0.1 here, and nothing tells a proxy from the machine's owner."""
+    with connect(database) as connection:
+        run(connection, sites.add("one.example", "UTC", "test"))
+        reader, sender, of_one = (
+            run(connection, tokens.create(f"{scope} {site}", [scope], site, "test"))[1].reveal()
+            for scope, site in (("read", None), ("ingest", None), ("read", "one.example"))
+        )
+    with IntakeServer(database, tmp_path, free_port) as server:
+
+        def status(token: str) -> int:
+            return server.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"}).status
+
+        refused = server.request("GET", "/metrics")
+        assert (refused.status, refused.json["error"]) == (401, "unauthorized")
+        assert "www-authenticate" in refused.headers
+        assert [status(token) for token in (reader, ADMIN_TOKEN)] == [200, 200]
+        assert [status(token) for token in (sender, of_one, "wrong")] == [403, 403, 401]
 
 
 def test_two_workers_count_on_one_sheet(server: IntakeServer) -> None:
     def accepted() -> float:
-        metrics = server.request("GET", "/metrics").body.decode()
-        return float(metrics.split('events_total{place="log"} ')[1].split("\n")[0])
+        return float(server.metrics().split('events_total{place="log"} ')[1].split("\n")[0])
 
     before = accepted()
     for _ in range(40):  # a connection each: the kernel gives them to both workers

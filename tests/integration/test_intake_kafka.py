@@ -11,7 +11,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, TopicPartition
 
 from portfolio_analytics.shared.record import AttestRecord, EventRecord, decode_record
-from tests.integration.intake_server import Answer, IntakeServer
+from tests.integration.intake_server import ADMIN_TOKEN, Answer, IntakeServer
 from tests.kafka.cluster import KafkaCluster
 
 
@@ -20,6 +20,13 @@ def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def receipt(server: IntakeServer, stored: Answer, **place: int) -> Answer:
+    """What became of an event, asked by its place."""
+    found = stored.json | place
+    path = f"/api/receipts/{found['event_id']}?partition={found['partition']}&offset={found['offset']}"
+    return server.request("GET", path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
 
 
 def topic_records(cluster: KafkaCluster, topic: str) -> list[EventRecord | AttestRecord]:
@@ -113,8 +120,7 @@ def test_while_kafka_is_away_the_spool_takes_over(
             health = server.request("GET", "/api/health")
             assert (health.status, health.json["log"]) == (503, "disconnected")
             assert health.json["spool"]["records"] >= 150
-            metrics = server.request("GET", "/metrics").body.decode()
-            assert "portfolio_analytics_spool_records" in metrics
+            assert "portfolio_analytics_spool_records" in server.metrics()
         finally:
             kafka.restart(node)
         acknowledged += [answer for answer in first + later if answer.json["status"] == "success"]
@@ -150,7 +156,10 @@ def test_without_a_spool_it_says_so(
 ) -> None:
     server, _ = server_over(kafka, database, tmp_path, free_port, spool=False)
     with server:
-        assert server.post().status == 201
+        stored = server.post()
+        assert stored.status == 201
+        assert receipt(server, stored).json["state"] == "logged"
+        assert receipt(server, stored, offset=99_999_999).status == 404
         (node,) = kafka.running
         kafka.kill(node)
         try:
@@ -161,9 +170,13 @@ def test_without_a_spool_it_says_so(
                 assert (answer.status, answer.json["error"]) == (503, "log_unavailable")
                 assert int(answer.headers["retry-after"]) >= 1
             eventually(lambda: server.request("GET", "/api/health/ready").status == 503)
+            away = receipt(server, stored)
+            assert (away.status, away.json["error"]) == (503, "log_unavailable")
+            assert int(away.headers["retry-after"]) >= 1
         finally:
             kafka.restart(node)
         eventually(lambda: server.post().status == 201)
+        eventually(lambda: receipt(server, stored).status == 200)
         eventually(lambda: server.request("GET", "/api/health/ready").status == 200)
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared.access import digest
+from portfolio_analytics.shared.log.journal_file import JournalFile
 from portfolio_analytics.shared.log.spool import Spool
-from portfolio_analytics.shared.record import Target, encode_record
+from portfolio_analytics.shared.record import AttestRecord, EventRecord, Target, encode_record
 from tests.integration.reference_model import Goal
 from tests.integration.stats_client import AUTHORIZED, stats_client
 from tests.integration.stats_history import Feeder, Site, at, record
@@ -365,6 +366,43 @@ def uuid7(time_ms: int) -> uuid.UUID:
     return uuid.UUID(int=(time_ms << 80) | (7 << 76) | (2 << 62) | 12345)
 
 
+class Journal:
+    """A real one, with as many records before the test's as the consumer has stored of partition 0."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = JournalFile(folder / "journal.sqlite")
+
+    def append(self, written: EventRecord | AttestRecord) -> int:
+        """Its offset."""
+        return self._file.append([(b"key", encode_record(written))])
+
+    def open(self, records: int) -> None:
+        self._file.open()
+        self._file.append([(b"key", b"{}")] * records)
+
+    def trim(self, before: int) -> None:
+        assert self._file.trim(before, at("2100-01-01T00:00:00"))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@pytest.fixture
+def journal(history: None, tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path)
+    journal.open(6)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+async def logged(database: str, journal: Journal) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service over the journal."""
+    async with stats_client(database, Settings(data_dir=journal.folder)) as client:
+        yield client
+
+
 class TestReceipts:
     async def get(self, client: httpx.AsyncClient, path: str, status: int = 200, **headers: str) -> Any:
         response = await client.get(f"/api/receipts/{path}", headers=headers or AUTHORIZED)
@@ -372,24 +410,66 @@ class TestReceipts:
         return response.json()
 
     @pytest.mark.parametrize("sort", ["v7", "v4"])
-    async def test_states_of_one_event(self, client: httpx.AsyncClient, feeder: Feeder, sort: str) -> None:
+    async def test_states_of_one_event(
+        self, logged: httpx.AsyncClient, journal: Journal, feeder: Feeder, sort: str
+    ) -> None:
         moment = at("2026-03-05T12:00:00")
         event_id = uuid7(moment) if sort == "v7" else uuid.uuid4()
-        await self.get(client, str(event_id), 404)
-        before = await self.get(client, f"{event_id}?partition=1&offset=0")
+        await self.get(logged, str(event_id), 404)
+        event = record(ONE.name, moment, id=event_id)
+        first, second = journal.append(event), journal.append(event)
+        await self.get(logged, str(event_id), 404)
+        before = await self.get(logged, f"{event_id}?partition=0&offset={first}")
         assert before == {
-            "event_id": str(event_id), "state": "logged", "partition": 1, "offset": 0, "accepted_at": None,
-            "counted_at": None,
+            "event_id": str(event_id), "state": "logged", "partition": 0, "offset": first,
+            "accepted_at": "2026-03-05T12:00:00Z", "counted_at": None,
         }  # fmt: skip
-        feeder.feed([record(ONE.name, moment, id=event_id)] * 2, partition=1)
-        counted = await self.get(client, f"{event_id}?partition=1&offset=0")
-        assert counted == await self.get(client, str(event_id))
-        assert (counted["state"], counted["partition"], counted["offset"]) == ("counted", 1, 0)
+        feeder.feed([event] * 2)
+        counted = await self.get(logged, f"{event_id}?partition=0&offset={first}")
+        assert counted == await self.get(logged, str(event_id))
+        assert (counted["state"], counted["partition"], counted["offset"]) == ("counted", 0, first)
         assert counted["accepted_at"] == "2026-03-05T12:00:00Z"
         age = datetime.now(UTC) - datetime.fromisoformat(counted["counted_at"])
         assert abs(age.total_seconds()) < 600
-        twice = await self.get(client, f"{event_id}?partition=1&offset=1")
-        assert (twice["state"], twice["offset"]) == ("duplicate", 1)
+        twice = await self.get(logged, f"{event_id}?partition=0&offset={second}")
+        assert (twice["state"], twice["offset"]) == ("duplicate", second)
+        journal.trim(second + 1)
+        assert await self.get(logged, f"{event_id}?partition=0&offset={second}") == twice
+
+    async def test_a_place_that_is_another_events(
+        self, logged: httpx.AsyncClient, journal: Journal, feeder: Feeder
+    ) -> None:
+        moment = at("2026-03-05T12:00:00")
+        ours, other = record(ONE.name, moment), record(ONE.name, moment)
+        place, of_other = journal.append(ours), journal.append(other)
+        attested = journal.append(AttestRecord(worker="w", sequence=1))
+        for state in ("logged", "counted"):
+            found = await self.get(logged, f"{ours.id}?partition=0&offset={place}")
+            assert found["state"] == state
+            for elsewhere in (of_other, attested, 99_999_999, (1 << 63) - 1):
+                await self.get(logged, f"{ours.id}?partition=0&offset={elsewhere}", 404)
+            await self.get(logged, f"{ours.id}?partition=1&offset={place}", 404)
+            await self.get(logged, f"{uuid.uuid4()}?partition=0&offset={place}", 404)
+            feeder.feed([ours, other])
+
+    async def test_a_reader_of_one_site_is_not_told_what_the_log_has_of_another(
+        self, logged: httpx.AsyncClient, journal: Journal
+    ) -> None:
+        reader = f"Bearer {TOKEN_OF_TWO}"
+        moment = at("2026-03-05T12:00:00")
+        for site, status in ((TWO, 200), (ONE, 404)):
+            event = record(site.name, moment)
+            path = f"{event.id}?partition=0&offset={journal.append(event)}"
+            assert (await self.get(logged, path))["state"] == "logged"
+            await self.get(logged, path, status, Authorization=reader)
+
+    async def test_a_log_that_is_away(self, database: str, history: None, tmp_path: Path) -> None:
+        (tmp_path / "journal.sqlite").mkdir()
+        async with stats_client(database, Settings(data_dir=tmp_path)) as client:
+            path = f"/api/receipts/{uuid.uuid4()}?partition=0&offset=99"
+            response = await client.get(path, headers=AUTHORIZED)
+        assert (response.status_code, response.json()["error"]) == (503, "log_unavailable")
+        assert int(response.headers["Retry-After"]) >= 1
 
     async def test_a_spooled_event(self, database: str, history: None, tmp_path: Path) -> None:
         spool = Spool(tmp_path / "spool.sqlite")

@@ -26,6 +26,7 @@ from portfolio_analytics.app import front
 from portfolio_analytics.app.interface import OPERATIONS
 from portfolio_analytics.app.log import log_outlet, log_patience
 from portfolio_analytics.app.log_ends import log_ends
+from portfolio_analytics.app.log_records import log_look
 from portfolio_analytics.app.status import Status
 from portfolio_analytics.app.supervisor import end_well
 from portfolio_analytics.app.watch import Watch
@@ -114,6 +115,7 @@ class HttpApp:
         of_tokens = limiter("token", settings.rate_limit_token)
         access = Access(settings.admin_token, StoredDirectory(self._pool), of_tokens)
         self._watch = Watch(self._pool, log_ends(settings))
+        self._look = log_look(settings)
         self._health = Health(self._pool, self._outlet.log.healthy)
         context = Context(settings, self._pool, access, self._outlet.log.healthy)
         bodies = BodyReader(self._deadlines)
@@ -225,6 +227,7 @@ class HttpApp:
         await self._tally.attest_last(self._publisher.publish, CLOSE_SECONDS)
         await self._outlet.close()
         self._watch.close()
+        self._look.close()
         self._deadlines.stop()
         self._publisher.patience.stop()
         self._places.close()
@@ -289,12 +292,11 @@ class HttpApp:
                 self._watch,
                 self._may_store,
                 self._metrics,
-                is_loopback(context.settings.host),
             ).routes(),
             *front.routes(tracker_path=self._settings.tracker_path),
             *docs.routes(OPERATIONS),
             *administration(context),
-            *statistics(context),
+            *statistics(context, self._look),
             *exports(context),
         ]
         return Starlette(

@@ -209,7 +209,7 @@ STATISTICS = (
         "read",
         "checks",
         {200: Receipt},
-        errors=(400,),
+        errors=(400, 404),
         parameters=(
             Parameter("partition", "Where the answer to the event said it is."),
             Parameter("offset", "Where the answer to the event said it is."),
@@ -318,7 +318,6 @@ STATUS = (
         "read",
         "status",
         {200: Media("text/plain", "Prometheus text format.")},
-        description="Without a token where the service is bound to loopback.",
     ),
 )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -44,27 +44,24 @@ def log_ends(settings: Settings) -> LogEnds:
     return JournalEnds(journal_path(settings))
 
 
-class JournalEnds:
-    """Looks into the journal at `path`."""
+class OpenedJournal:
+    """The journal at `path`, opened when it is looked into for the first time; for one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: JournalFile | None = None
 
-    def backlog(self, stored: Stored, before_ms: int) -> dict[int, Backlog]:
-        """See LogEnds. A journal that is not there yet has nothing."""
+    @contextmanager
+    def look(self) -> Iterator[JournalFile | None]:
+        """The journal, for reading alone; None where there is none yet: looking makes none."""
         if not self._path.exists():
-            return {}
+            yield None
+            return
         try:
             if self._file is None:
                 self._file = JournalFile(self._path)
             self._file.open()
-            held = self._file.watermarks()
-            position = stored.get((self._file.topic_id, PARTITION))
-            first = max(held.low, position or 0)
-            oldest = self._file.read(first, 1) if held.high > first else []
-            overdue = any(record.timestamp_ms < before_ms for record in oldest)
-            return {PARTITION: Backlog(max(held.high - first, 0), overdue)}
+            yield self._file
         except BaseException:
             # Removed, or damaged: the next look opens what is there then.
             file, self._file = self._file, None
@@ -72,3 +69,22 @@ class JournalEnds:
                 with suppress(OSError):
                     file.close()
             raise
+
+
+class JournalEnds:
+    """Looks into the journal at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._journal = OpenedJournal(path)
+
+    def backlog(self, stored: Stored, before_ms: int) -> dict[int, Backlog]:
+        """See LogEnds. A journal that is not there yet has nothing."""
+        with self._journal.look() as file:
+            if file is None:
+                return {}
+            held = file.watermarks()
+            position = stored.get((file.topic_id, PARTITION))
+            first = max(held.low, position or 0)
+            oldest = file.read(first, 1) if held.high > first else []
+        overdue = any(record.timestamp_ms < before_ms for record in oldest)
+        return {PARTITION: Backlog(max(held.high - first, 0), overdue)}

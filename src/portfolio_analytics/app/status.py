@@ -25,8 +25,8 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Status:
     """GET / , /api/health, /api/health/live, /api/health/ready and /metrics.
 
-    `may_store`: whether intake knows all that it needs. `is_local`: the service is bound to loopback, where
-    /metrics needs no token. `metrics` makes their text, given the figures of the spool and further gauges.
+    `may_store`: whether intake knows all that it needs. `metrics` makes their text, given the figures of the
+    spool and further gauges.
     """
 
     def __init__(
@@ -37,7 +37,6 @@ class Status:
         watch: Watch,
         may_store: Callable[[], bool],
         metrics: Callable[[SpoolFigures | None, Gauges], bytes],
-        is_local: bool,
     ) -> None:
         self._context = context
         self._health = health
@@ -45,7 +44,6 @@ class Status:
         self._watch = watch
         self._may_store = may_store
         self._metrics = metrics
-        self._is_local = is_local
         self._version = metadata.version("portfolio-analytics")
 
     def routes(self) -> list[BaseRoute]:
@@ -96,9 +94,11 @@ class Status:
         return _uncached({"status": "not ready", "error": "intake cannot store events now"}, 503)
 
     async def metrics(self, request: Request) -> Response:
-        """What a Prometheus server reads."""
-        if not self._is_local or "x-forwarded-for" in request.headers:
-            await self._context.access.require(request, "read")
+        """What a Prometheus server reads.
+
+        With a token also on loopback: a proxy in front makes everybody's requests local ones.
+        """
+        await self._context.access.require(request, "read")
         watched = await self._watch.found()
         gauges = {} if watched is None else watched[1]
         return Response(self._metrics(await self._outlet.figures(), gauges), media_type=METRICS_TYPE)

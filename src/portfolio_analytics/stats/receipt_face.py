@@ -7,16 +7,18 @@ import datetime
 import sqlite3
 import uuid
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from portfolio_analytics.shared.access import Access
+from portfolio_analytics.shared.errors import LogError
 from portfolio_analytics.shared.http import ApiError, answer
+from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.stats.reader import Cursor, Reader, fetch
-from portfolio_analytics.stats.spooled import find_spooled
+from portfolio_analytics.stats.spooled import event_in, find_spooled
 from portfolio_analytics.storage.sql import statement
 
 EPOCH = datetime.date(1970, 1, 1)
@@ -38,19 +40,28 @@ Place = tuple[int, int] | None
 """Partition and offset, as the answer to the event gave them."""
 
 
-class ReceiptFace:
-    """Looks events up by their ids."""
+class LogRecords(Protocol):
+    """The log, as far as a receipt asks it."""
 
-    def __init__(self, reader: Reader, access: Access, spool: Path | None) -> None:
+    async def at(self, partition: int, offset: int) -> LogRecord | None:
+        """The record there; None where the log holds none, not yet or not any more. Raises LogError."""
+
+
+class ReceiptFace:
+    """Looks events up by their ids. `spool` is the file of this host's spool, where there is one."""
+
+    def __init__(self, reader: Reader, access: Access, log: LogRecords, spool: Path | None) -> None:
         self._reader = reader
         self._access = access
+        self._log = log
         self._spool = spool
 
     async def answer(self, request: Request) -> Response:
         """The receipt; 404 when nothing is known of the event. A token of one site sees that site's events.
 
         With `partition` and `offset`, the receipt of that very record: `logged` while the consumer has not
-        come to it, `duplicate` when the event was counted from another one.
+        come to it, `duplicate` when the event was counted from another one. Where the log can still tell, it
+        has to have this event there.
         """
         asking = await self._access.identify(request)
         site = request.query_params.get("site") or (asking.site if asking else None)
@@ -58,15 +69,46 @@ class ReceiptFace:
         event_id = _event_id(request.path_params["event_id"])
         place = _place(request)
         async with self._reader.reading() as cursor:
+            # Asked first: what is consumed by now is found below, what is consumed afterwards in the log.
+            consumed = place is not None and await _is_consumed(cursor, *place)
             receipt = await _receipt(cursor, event_id, place, site)
-        if receipt is None and place is None and self._spool is not None:
-            receipt = await asyncio.to_thread(_spooled, self._spool, event_id, site)
+        if place is None:
+            if receipt is None and self._spool is not None:
+                receipt = await asyncio.to_thread(_spooled, self._spool, event_id, site)
+        elif receipt is None or receipt.state == "duplicate":
+            # The database is let go of by now: the log may take its time.
+            receipt = await self._looked_up(event_id, place, site, consumed, receipt)
         if receipt is None:
             raise ApiError(404, "unknown_event", "Nothing is known of this event.")
         return answer(receipt)
 
+    async def _looked_up(
+        self,
+        event_id: uuid.UUID,
+        place: tuple[int, int],
+        site: str | None,
+        consumed: bool,
+        copy: Receipt | None,
+    ) -> Receipt | None:
+        """What the log says of a place of which the database knows nothing, or that it may be a `copy`."""
+        if consumed and copy is None:
+            return None  # taken out of the database since: whatever the log holds is in no number
+        try:
+            held = await self._log.at(*place)
+        except LogError as error:
+            message = "The event log cannot be read; try again."
+            raise ApiError(503, "log_unavailable", message, headers={"Retry-After": "5"}) from error
+        if held is None:
+            # What is consumed may have been trimmed; what is not was never there.
+            return copy if consumed else None
+        event = event_in(held.value)
+        if event is None or event.id != event_id or site not in (None, event.site):
+            return None
+        return copy if consumed else Receipt(event_id, "logged", *place, _moment(event.at))
+
 
 async def _receipt(cursor: Cursor, event_id: uuid.UUID, place: Place, site: str | None) -> Receipt | None:
+    """What the database says; `duplicate` of a place that may not be consumed, or be another event's."""
     partition, offset = place or (None, None)
     params = {
         "event_id": event_id,
@@ -81,12 +123,12 @@ async def _receipt(cursor: Cursor, event_id: uuid.UUID, place: Place, site: str 
     rejected = await fetch(cursor, statement("stats_receipt_rejected"), params)
     if rejected:
         return Receipt(event_id, "rejected", *rejected[0])
-    if place is None:
-        return None
-    consumed = await fetch(cursor, statement("stats_receipt_position"), params)
-    if not consumed or consumed[0][0] is None or place[1] >= consumed[0][0]:
-        return Receipt(event_id, "logged", partition, offset)
     return Receipt(event_id, "duplicate", partition, offset, *stored[0][2:]) if stored else None
+
+
+async def _is_consumed(cursor: Cursor, partition: int, offset: int) -> bool:
+    found = await fetch(cursor, statement("stats_receipt_position"), {"partition": partition})
+    return bool(found) and found[0][0] is not None and offset < found[0][0]
 
 
 def _spooled(spool: Path, event_id: uuid.UUID, site: str | None) -> Receipt | None:
@@ -97,8 +139,15 @@ def _spooled(spool: Path, event_id: uuid.UUID, site: str | None) -> Receipt | No
         raise ApiError(503, "spool_unavailable", message, headers={"Retry-After": "5"}) from error
     if record is None or site not in (None, record.site):
         return None
-    accepted = datetime.datetime.fromtimestamp(record.at / 1000, datetime.UTC)
-    return Receipt(event_id, "spooled", None, None, accepted)
+    return Receipt(event_id, "spooled", None, None, _moment(record.at))
+
+
+def _moment(at: int) -> datetime.datetime | None:
+    """The time of Unix milliseconds; None where there is no such time, which a foreign record can say."""
+    try:
+        return datetime.datetime.fromtimestamp(at / 1000, datetime.UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def identity_day(event_id: uuid.UUID) -> datetime.date | None:

@@ -13,22 +13,23 @@ from portfolio_analytics.stats.ledger_face import LedgerFace
 from portfolio_analytics.stats.query_face import QueryFace
 from portfolio_analytics.stats.reader import Reader
 from portfolio_analytics.stats.realtime_face import RealtimeFace
-from portfolio_analytics.stats.receipt_face import ReceiptFace
+from portfolio_analytics.stats.receipt_face import LogRecords, ReceiptFace
 from portfolio_analytics.stats.totals_face import TotalsFace
 from portfolio_analytics.stats.v1_face import V1Face
 
 
-def routes(context: Context) -> list[BaseRoute]:
-    """All of them."""
+def routes(context: Context, log: LogRecords) -> list[BaseRoute]:
+    """All of them; `log` is where receipts look."""
     access = context.access
     # A long query must not keep the quick answers waiting.
     quick = Reader(context.pool, at_once=2)
     engine = Engine(Reader(context.pool, at_once=3), now, context.settings.retention_days)
     totals = TotalsFace(quick, access, public=context.settings.public_stats)
+    receipts = ReceiptFace(quick, access, log, spool_path(context.settings))
     v1 = V1Face(quick, access, engine, now)
     return [
         Route("/api/stats", totals.answer),
-        Route("/api/receipts/{event_id}", ReceiptFace(quick, access, spool_path(context.settings)).answer),
+        Route("/api/receipts/{event_id}", receipts.answer),
         Route("/api/ledger", LedgerFace(quick, access, now).answer),
         Route("/api/realtime", RealtimeFace(quick, access, engine, now).answer),
         Route("/api/v2/query", QueryFace(access, engine).answer, methods=["POST"]),

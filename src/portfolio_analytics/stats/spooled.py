@@ -25,15 +25,16 @@ def find_spooled(path: Path, event_id: uuid.UUID) -> EventRecord | None:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as spool:
         # Other things in a record have ids too, so every match is looked at.
         for (value,) in spool.execute(_FIND, [f'"id":"{event_id}"'.encode()]):
-            record = _event(value)
+            record = event_in(value)
             if record is not None and record.id == event_id:
                 return record
     return None
 
 
-def _event(value: bytes) -> EventRecord | None:
+def event_in(value: bytes | None) -> EventRecord | None:
+    """The event that a record's value is; None for other records, and for what cannot be read."""
     try:
-        record = decode_record(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        record = decode_record(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return record if isinstance(record, EventRecord) else None

@@ -17,6 +17,9 @@ RESOLVE = KafkaError._RESOLVE
 SSL = KafkaError._SSL
 TRANSPORT = KafkaError._TRANSPORT
 
+NOTHING_THERE = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._PARTITION_EOF})
+"""A partition has no record at the offset: not any more, or not yet."""
+
 UNANSWERED = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE})
 """No answer came from the broker, for whatever reason."""
 
