@@ -482,6 +482,13 @@ def test_metrics_need_a_token_that_reads_all_sites_also_on_loopback(
         assert [status(token) for token in (sender, of_one, "wrong")] == [403, 403, 401]
 
 
+def test_a_producer_without_kafka_says_who_counts_its_events(server: IntakeServer) -> None:
+    said = [line for line in server.output().splitlines() if "KAFKA_BROKER" in line]
+    assert len(said) == 1  # two workers, one line
+    assert "WARNING" in said[0]
+    assert f"the journal in {server.folder} (DATA_DIR)" in said[0]
+
+
 def test_two_workers_count_on_one_sheet(server: IntakeServer) -> None:
     def accepted() -> float:
         return float(server.metrics().split('events_total{place="log"} ')[1].split("\n")[0])

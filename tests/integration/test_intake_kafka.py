@@ -81,6 +81,7 @@ def test_events_go_to_every_partition_and_a_session_to_one(
         ids += [result["event_id"] for result in batch.json["results"]]
         assert sorted(topic_ids(kafka, topic)) == sorted(ids)
         assert server.request("GET", "/api/health").status == 200
+    assert "KAFKA_BROKER" not in server.output()
     attested = [record for record in topic_records(kafka, topic) if isinstance(record, AttestRecord)]
     assert sum(sum(record.accepted.values()) for record in attested) == 160
 

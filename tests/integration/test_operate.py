@@ -77,6 +77,7 @@ def test_run_shows_the_figures_of_its_consumer(database: str, tmp_path: Path) ->
         assert 0 <= found["consumer"]["age_seconds"] < 60
         assert "warnings" not in found
         assert server.terminate() == 0
+        assert "KAFKA_BROKER" not in server.output()  # its consumer reads the journal
 
 
 def test_health_and_probes_of_a_consumer_that_ends_hangs_and_comes_back(

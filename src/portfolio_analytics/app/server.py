@@ -16,7 +16,7 @@ from granian.log import LogLevels
 
 from portfolio_analytics.app.http import HttpApp
 from portfolio_analytics.app.needs import address_of, missing
-from portfolio_analytics.app.sheet import sheet_path
+from portfolio_analytics.app.sheet import is_shared, sheet_path
 from portfolio_analytics.app.supervisor import end_with_parent
 from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared import logs
@@ -40,6 +40,13 @@ def serve_http(settings: Settings) -> None:
     """
     end_with_parent()
     _check(settings)
+    # `run` brings the consumer of its journal along.
+    if not settings.kafka_broker and not is_shared():
+        logger.warning(
+            "KAFKA_BROKER is not set: events go to the journal in %s (DATA_DIR), and only a `consumer` or"
+            " `run` with the same DATA_DIR counts them.",
+            settings.data_dir,
+        )
     # The pool would say twice a second what upkeep says once.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     _raise_file_limit()

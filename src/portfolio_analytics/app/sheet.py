@@ -11,6 +11,11 @@ from pathlib import Path
 SHARED = "PORTFOLIO_ANALYTICS_SHEET"
 
 
+def is_shared() -> bool:
+    """Whether `run` started this process, together with what belongs to it."""
+    return SHARED in os.environ
+
+
 @contextmanager
 def sheet_path() -> Iterator[Path]:
     """The sheet of the command that started this process, else one of its own, which goes with it."""

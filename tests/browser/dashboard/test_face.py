@@ -121,6 +121,28 @@ def test_reduced_motion_moves_nothing(look: SignedIn) -> None:
     assert page.evaluate("document.getAnimations().length") == 0
 
 
+def test_a_table_that_is_wider_than_the_phone_shows_where_it_goes_on(look: SignedIn) -> None:
+    page = look(VIEWS["proof"])
+    region = page.get_by_role("region", name="The newest minutes")
+
+    def edge(right: bool) -> bytes:
+        """A strip of the table's edge above its words, as it is seen."""
+        region.scroll_into_view_if_needed()
+        box = region.bounding_box()
+        assert box is not None
+        x = box["x"] + (box["width"] - 8 if right else 1)
+        return page.screenshot(clip={"x": x, "y": box["y"] + 1, "width": 7, "height": 3})
+
+    plain = edge(right=True)
+    assert edge(right=False) == plain  # it has room
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert edge(right=False) == plain
+    assert edge(right=True) != plain
+    region.evaluate("element => element.scrollTo(element.scrollWidth, 0)")
+    assert edge(right=False) != plain
+    assert edge(right=True) == plain
+
+
 def test_policy_and_files(look: SignedIn, service: RunningService) -> None:
     page = look(MARCH)
     answer = page.request.get(f"{service.url}/dashboard/")

@@ -133,11 +133,18 @@ def test_a_server_that_stops_and_starts(
     page.goto(f"{service.url}/dashboard/?site={site}&view=live")
     status = page.get_by_role("status").filter(has_text="Live")
     expect(status).to_be_visible()
+    dot = page.locator(".now .dot")
+    lit = dot.evaluate("element => getComputedStyle(element).backgroundColor")
     service.stop()
     try:
         expect(page.get_by_text("Connecting…")).to_be_visible(timeout=MOMENT_MS)
+        # The number stays, and no longer claims to be of now.
+        expect(page.locator(".now")).to_contain_text("1 visitor now")
+        expect(dot).not_to_have_css("background-color", lit)
+        expect(dot).to_have_css("animation-name", "none")
     finally:
         service.start()
     expect(status).to_be_visible(timeout=MOMENT_MS)
+    expect(dot).to_have_css("background-color", lit)
     traffic.send(site, now_visit(["/again"]))
     expect(page.locator(".feed li").first).to_contain_text("/again", timeout=MOMENT_MS)

@@ -33,6 +33,22 @@ def test_headline_figures_and_their_change(look: SignedIn) -> None:
     }
 
 
+def test_more_visitors_than_visits_are_explained(look: SignedIn, traffic: Traffic) -> None:
+    """A visit over midnight counts on the day on which it began, its visitor on both."""
+    site = "midnight.example"
+    traffic.send(site, visit(datetime(2025, 3, 31, 23, 59, 30, tzinfo=UTC), ["/", "/about"]))
+    for first, last, seen in (
+        ("2025-03-31", "2025-03-31", ("1", "1")),
+        ("2025-04-01", "2025-04-01", ("1", "0")),
+        ("2025-03-31", "2025-04-01", ("2", "1")),
+    ):
+        page = look(f"?site={site}&period=custom&from={first}&to={last}")
+        found = figures(page)
+        assert (found["Visitors"][0], found["Visits"][0]) == seen
+        explained = page.locator(".footnote").filter(has_text="More visitors than visits")
+        expect(explained).to_have_count(0 if seen[0] == seen[1] else 1)
+
+
 def test_comparison_with_the_year_before_and_none(look: SignedIn) -> None:
     page = look(MARCH)
     page.get_by_label("Compare with").select_option("vs year before")

@@ -62,7 +62,7 @@ export function Dashboard({ session, onSession, onSignOut }: Props) {
       <a class="skip" href="#content">
         Skip to the numbers
       </a>
-      <TopBar session={session} site={site?.name ?? "No site yet"} visitors={live.visitors} onSignOut={onSignOut} onHelp={() => setHelp(true)} />
+      <TopBar session={session} site={site?.name ?? "No site yet"} visitors={live.visitors} connected={live.connected} onSignOut={onSignOut} onHelp={() => setHelp(true)} />
       <main id="content" tabIndex={-1}>
         {content}
       </main>

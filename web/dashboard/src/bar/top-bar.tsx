@@ -13,12 +13,14 @@ interface Props {
   session: Session;
   site: string;
   visitors: number | null;
+  /** Whether `visitors` are those of now; else of when the server was last heard. */
+  connected: boolean;
   onSignOut: () => void;
   onHelp: () => void;
 }
 
 /** Which site, who is there now, and the ways to the other views. */
-export function TopBar({ session, site, visitors, onSignOut, onHelp }: Props) {
+export function TopBar({ session, site, visitors, connected, onSignOut, onHelp }: Props) {
   const { view, go } = useNavigation();
   const [theme, setTheme] = useState(storedTheme());
   const pages: [PageName, string][] = [
@@ -48,7 +50,7 @@ export function TopBar({ session, site, visitors, onSignOut, onHelp }: Props) {
       )}
       {session.sites.length > 1 && <h1 class="hidden">{site}</h1>}
       <a
-        class={`now ${visitors ? "someone" : ""}`}
+        class={`now ${visitors && connected ? "someone" : ""}`}
         href={formatView({ ...view, page: "live" })}
         onClick={(event) => {
           event.preventDefault();

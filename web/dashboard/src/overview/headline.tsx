@@ -28,6 +28,8 @@ export function Headline({ scope, span, then, zone, now }: Props) {
   const row = data?.results[0];
   const warnings = span && daysOf(span) === 1 ? {} : (data?.meta.metric_warnings ?? {});
   const warned = (metric: Metric) => warnings[metric] !== undefined;
+  const valueOf = (metric: Metric) => row?.metrics[metrics.indexOf(metric)];
+  const isMore = Number(valueOf("visitors")) > Number(valueOf("visits"));
   const notes = [...new Set(Object.values(warnings).map(({ warning }) => warning))];
   return (
     <>
@@ -50,6 +52,7 @@ export function Headline({ scope, span, then, zone, now }: Props) {
         * {note}
       </p>
     ))}
+    {isMore && <p class="footnote">More visitors than visits: a visit over midnight counts on the day it began, its visitor on both.</p>}
     </>
   );
 }
