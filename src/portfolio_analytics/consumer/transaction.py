@@ -6,8 +6,8 @@ The order within it:
 2. lock the sites' state, and the visitors and actors of the batch;
 3. give events that go on past midnight to yesterday's visitor (visits/continuation.py);
 4. insert the events; what was there already is a duplicate (events/store.py);
-5. merge the visits of what was really inserted with the stored ones;
-6. add `cells(after) - cells(before)` to the rollups;
+5. merge the visits of what was really inserted with the stored ones, and
+6. add `cells(after) - cells(before)` to the rollups (accounts.py);
 7. add to the ledger, keep the bad rows.
 
 Every lock is taken in sorted order, so that consumers wait for each other but seldom deadlock; where they do,
@@ -18,33 +18,26 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import psycopg
 
 from portfolio_analytics.consumer import ledger
+from portfolio_analytics.consumer.accounts import Accounts
 from portfolio_analytics.consumer.admission import admit, reject, suppressions
 from portfolio_analytics.consumer.bad_rows.table import add_bad_rows
 from portfolio_analytics.consumer.batch import Batch, Item
 from portfolio_analytics.consumer.beside import nothing
 from portfolio_analytics.consumer.decode import Rejected
-from portfolio_analytics.consumer.dictionaries.dictionary import Client, Content, Page
-from portfolio_analytics.consumer.dictionaries.store import Dictionary, store_new
-from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.consumer.events.store import insert_events
 from portfolio_analytics.consumer.positions import Position, advance
-from portfolio_analytics.consumer.rollups import store as rollup_store
-from portfolio_analytics.consumer.rollups.rollup import CellChanges, Cells
 from portfolio_analytics.consumer.site import Site, find_sites, lock_sites
 from portfolio_analytics.consumer.visits import store as visit_store
-from portfolio_analytics.consumer.visits.change import by_visitor, differing, merged, total_changes
 from portfolio_analytics.consumer.visits.continuation import Arrival, resolve
 from portfolio_analytics.consumer.visits.local_day import local_day
 from portfolio_analytics.consumer.visits.store import Lock, to_date
 from portfolio_analytics.consumer.visits.visit import PAUSE_MS, Visit, VisitEvent, visits_of
-from portfolio_analytics.consumer.visits.window import Key, Window, hull, wider_windows, windows_of
+from portfolio_analytics.consumer.visits.window import Key, Window
 from portfolio_analytics.shared.errors import StorageUnavailable
 from portfolio_analytics.shared.record import VISITOR_KNOWN
 from portfolio_analytics.storage.partitions import ensure_days, learn_days
@@ -53,7 +46,7 @@ DAY_MS = 86_400_000
 # Who sends events twice does so again: for so many batches duplicates are looked for before the insertion.
 LOOK_FOR = 50
 LATENCIES_MS = 1_000
-# Every query of the transaction wants its index, and the planner knows nothing of temporary tables.
+# Every query of the transaction wants its index, whatever the planner makes of long parameters.
 # A consumer that hangs within its transaction is ended before those who wait for its locks give up.
 SESSION = """
 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
@@ -79,9 +72,7 @@ class Store:
         self.connection = connection
         self.topic_id = topic_id
         self._horizon_days = horizon_days
-        self._pages = Dictionary(Page)
-        self._clients = Dictionary(Client)
-        self._origins = Dictionary(Origin)
+        self._accounts = Accounts(connection)
         self._ensured: set[int] = set()
         self._unlearned: set[int] = set()
         self._latencies: Counter[tuple[int, int]] = Counter()
@@ -137,7 +128,7 @@ class Store:
             if fresh:
                 times = [item.event.time for item in fresh]
                 actors = {(item.site_id, item.actor) for item in fresh}
-                self._recount(cursor, actors, Window(min(times), max(times)), sites, locks)
+                self._accounts.recount(cursor, actors, Window(min(times), max(times)), sites, locks)
         return len(fresh)
 
     def lock(self, cursor: psycopg.Cursor[Any], keys: set[Key]) -> dict[Key, Lock]:
@@ -153,7 +144,7 @@ class Store:
     def recount_within(self, cursor: psycopg.Cursor[Any], actors: set[Key], span: Window) -> int:
         """`recount` within the caller's transaction."""
         sites = lock_sites(cursor, {site_id for site_id, _ in actors})
-        return self._recount(cursor, actors, span, sites, visit_store.lock_keys(cursor, actors))
+        return self._accounts.recount(cursor, actors, span, sites, visit_store.lock_keys(cursor, actors))
 
     def note_latencies(self, counted: Sequence[int], visible_ms: int) -> None:
         """Remember how long events took from acceptance to a commit at `visible_ms`; stored next time."""
@@ -191,8 +182,6 @@ class Store:
 
     def _prepare(self, items: list[Item]) -> None:
         """What must be there before the transaction, and does no harm without it."""
-        for dictionary in (self._pages, self._clients, self._origins):
-            dictionary.make_room()
         if not items:
             return
         by_site: dict[str, list[Item]] = defaultdict(list)
@@ -204,17 +193,10 @@ class Store:
             ensure_days(self.connection, map(to_date, days - self._ensured))
             self._unlearned |= days - self._ensured
             self._ensured |= days
-        pages: dict[Key, Page] = {}
-        clients: dict[Key, Client] = {}
-        origins: dict[Key, Origin] = {}
         for name, found in by_site.items():
-            site_id = sites[name]
             for item in found:
-                item.site_id = site_id
-            pages |= self._pages.new(site_id, {item.page for item in found})
-            clients |= self._clients.new(site_id, {item.client for item in found})
-            origins |= self._origins.new(site_id, {i.origin for i in found if i.origin is not None})
-        store_new(self.connection, (self._pages, pages), (self._clients, clients), (self._origins, origins))
+                item.site_id = sites[name]
+        self._accounts.learn({sites[name]: found for name, found in by_site.items()})
 
     def _store(
         self,
@@ -231,7 +213,7 @@ class Store:
         fresh, duplicates, copies = insert_events(cursor, items, looking=self._looking > 0)
         self._looking = LOOK_FOR if duplicates else max(0, self._looking - 1)
         if fresh:
-            self._count_visits(cursor, _visits(fresh, sites), locks, slot, meanwhile)
+            self._accounts.count(cursor, _visits(fresh, sites), locks, slot, meanwhile)
         entries = ledger.take_attestations(cursor, batch.attested)
         entries.update(ledger.entries_of(fresh, "counted"))
         entries.update(ledger.entries_of(duplicates, "duplicate"))
@@ -275,141 +257,6 @@ class Store:
             self._latencies.update(latencies)
             raise
 
-    def _count_visits(
-        self,
-        cursor: psycopg.Cursor[Any],
-        new: list[Visit],
-        locks: dict[Key, Lock],
-        slot: int,
-        meanwhile: Callable[[], None],
-    ) -> None:
-        """Merge the visits `new` with the stored ones, and add what changed to the rollups."""
-        actors = {(visit.site_id, visit.actor) for visit in new}
-        people = {(visit.site_id, visit.visitor) for visit in new}
-        self._settle(
-            cursor,
-            lambda stored: merged(stored, new),
-            people,
-            actors - people,
-            windows_of(new),
-            locks,
-            slot,
-            meanwhile,
-        )
-        rollup_store.add_totals(cursor, total_changes([], new), slot)
-
-    def _recount(
-        self,
-        cursor: psycopg.Cursor[Any],
-        actors: set[Key],
-        span: Window,
-        sites: Mapping[int, Site],
-        locks: dict[Key, Lock],
-    ) -> int:
-        while True:
-            touched = visit_store.load_visits(
-                cursor,
-                dict.fromkeys(actors, hull(span, Window(span.low - PAUSE_MS, span.high + PAUSE_MS))),
-                _since(locks),
-                by_actor=True,
-            )
-            rows = visit_store.load_rows(cursor, actors, Window(span.low - PAUSE_MS, span.high + PAUSE_MS))
-            edges = [time for visit in touched for time in (visit.start, visit.end)]
-            edges += [row.time for row in rows]
-            wider = Window(min(edges, default=span.low), max(edges, default=span.high))
-            if span.low <= wider.low and wider.high <= span.high:
-                break
-            span = hull(span, wider)
-        new = visits_of(visit_store.row_event(row, sites[row.site_id].time_zone) for row in rows)
-        before, after = differing(touched, new)
-        if before or after:
-            people = {(visit.site_id, visit.visitor) for visit in (*before, *after)}
-            self._settle(
-                cursor,
-                lambda stored: (before, after),
-                people,
-                set(),
-                windows_of([*before, *after]),
-                locks,
-                0,
-                nothing,
-            )
-            rollup_store.add_totals(cursor, total_changes(before, after), 0)
-        return len(after) + len(before)
-
-    def _settle(
-        self,
-        cursor: psycopg.Cursor[Any],
-        change: Callable[[list[Visit]], tuple[list[Visit], list[Visit]]],
-        people: set[Key],
-        sessions: set[Key],
-        windows: dict[Key, Window],
-        locks: dict[Key, Lock],
-        slot: int,
-        meanwhile: Callable[[], None],
-    ) -> None:
-        """Replace the visits that `change` says by those it says, given the stored ones of everyone
-        concerned, and add what that changes to the rollups.
-        """
-        while True:
-            unlocked = people - locks.keys()
-            if unlocked:
-                locks.update(visit_store.lock_keys(cursor, unlocked))
-            stored = _load(cursor, people, sessions, locks, windows)
-            before, after = change(stored)
-            found = {(visit.site_id, visit.visitor) for visit in (*before, *after)}
-            wider = wider_windows(windows, (*before, *after))
-            if found <= locks.keys() and not wider:
-                break
-            # A visit reaches further back, or belongs to somebody else, than the events told: look again.
-            people |= found
-            windows.update(wider)
-        visit_store.write_visits(cursor, before, after)
-        changes = self._changed_cells(stored, before, after, people | found)
-        rollup_store.add_rollups(
-            cursor, changes, slot, lambda site, page: self._pages[site, page].path, meanwhile
-        )
-
-    def _changed_cells(
-        self, stored: list[Visit], before: list[Visit], after: list[Visit], people: set[Key]
-    ) -> dict[int, Cells]:
-        gone = {visit.key for visit in before}
-        unchanged: dict[Key, list[Visit]] = defaultdict(list)
-        for visit in stored:
-            if visit.key not in gone and (visit.site_id, visit.visitor) in people:
-                unchanged[visit.site_id, visit.visitor].append(visit)
-        old, new = by_visitor(before), by_visitor(after)
-        self._load_dictionaries((*before, *after, *(v for visits in unchanged.values() for v in visits)))
-        changes: dict[int, CellChanges] = {}
-        for person in people:
-            site_id = person[0]
-            found = changes.get(site_id)
-            if found is None:
-                found = changes[site_id] = CellChanges(
-                    partial(self._look_up, self._clients, site_id),
-                    partial(self._look_up, self._origins, site_id),
-                )
-            found.change(old.get(person, []), new.get(person, []), unchanged.get(person, []))
-        return {site_id: found.cells() for site_id, found in changes.items()}
-
-    @staticmethod
-    def _look_up(dictionary: Dictionary[Content], site_id: int, number: int) -> Content:
-        return dictionary[site_id, number]
-
-    def _load_dictionaries(self, visits: Iterable[Visit]) -> None:
-        pages: set[Key] = set()
-        clients: set[Key] = set()
-        origins: set[Key] = set()
-        for visit in visits:
-            clients.add((visit.site_id, visit.client_id))
-            if visit.origin_id is not None:
-                origins.add((visit.site_id, visit.origin_id))
-            for day in visit.days.values():
-                pages.update(zip(repeat(visit.site_id), day.pages, strict=False))
-        self._pages.load(self.connection, pages)
-        self._clients.load(self.connection, clients)
-        self._origins.load(self.connection, origins)
-
 
 def _keys(items: list[Item]) -> set[Key]:
     """Whom to lock: the visitors and actors of the batch, and who they may go on from."""
@@ -431,7 +278,9 @@ def _continue_visits(cursor: psycopg.Cursor[Any], items: list[Item], locks: dict
         locks.update(visit_store.lock_keys(cursor, missing))
     times = [item.event.time for item in items]
     span = Window(min(times) - PAUSE_MS, max(times) + PAUSE_MS)
-    stored = visit_store.load_visits(cursor, dict.fromkeys(olders, span), _since(locks), by_actor=False)
+    stored = visit_store.load_visits(
+        cursor, dict.fromkeys(olders, span), visit_store.long_since(locks), by_actor=False
+    )
     active: dict[Key, list[tuple[int, int]]] = {key: [] for key in olders}
     for visit in stored:
         active[visit.site_id, visit.visitor].append((visit.start, visit.end))
@@ -472,23 +321,3 @@ def _visit_event(item: Item, time_zone: str) -> VisitEvent:
         event.duration_ms or 0,
         -1 if event.scroll_depth is None else event.scroll_depth,
     )
-
-
-def _load(
-    cursor: psycopg.Cursor[Any],
-    people: set[Key],
-    sessions: set[Key],
-    locks: Mapping[Key, Lock],
-    windows: Mapping[Key, Window],
-) -> list[Visit]:
-    """The stored visits of everyone concerned: by visitor, and by actor where that is a session."""
-    since = _since(locks)
-    found = visit_store.load_visits(
-        cursor, {key: windows[key] for key in people if key in windows}, since, by_actor=False
-    )
-    found += visit_store.load_visits(cursor, {key: windows[key] for key in sessions}, since, by_actor=True)
-    return list({visit.key: visit for visit in found}.values())
-
-
-def _since(locks: Mapping[Key, Lock]) -> int | None:
-    return min((lock.long_since for lock in locks.values() if lock.long_since is not None), default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from struct import Struct
 from typing import Any, NamedTuple
@@ -108,6 +108,11 @@ def lock_keys(cursor: psycopg.Cursor[Any], keys: Iterable[Key]) -> dict[Key, Loc
         (site_id, key): Lock(continues, (long_since - _EPOCH).days if long_since else None)
         for site_id, key, continues, long_since in rows
     }
+
+
+def long_since(locks: Mapping[Key, Lock]) -> int | None:
+    """The first day (UTC, since 1970) on which one of their visits longer than a day began."""
+    return min((lock.long_since for lock in locks.values() if lock.long_since is not None), default=None)
 
 
 def load_visits(
