@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from contextlib import suppress
 
 import psycopg
 from psycopg import sql
@@ -43,11 +44,15 @@ def learn_days(connection: psycopg.Connection, days: Iterable[datetime.date]) ->
     """
     names = [partition_name(table, day) for day in days for table in TABLES]
     rows = connection.execute(
-        "SELECT relname FROM pg_class WHERE oid = ANY(%s::regclass[]) AND reltuples < 0", [names]
+        "SELECT c.relname FROM unnest(%s::text[]) AS n (name) JOIN pg_class c ON c.oid = to_regclass(n.name) "
+        "WHERE c.reltuples < 0",
+        [names],
     ).fetchall()
-    if rows:
-        tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in rows)
-        # Another consumer may be at it; it is enough that one of them is.
+    if not rows:
+        return
+    tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in rows)
+    # Another consumer may be at it, which is enough; or the retention may have dropped a day just now.
+    with suppress(psycopg.errors.UndefinedTable):
         connection.execute(sql.SQL("ANALYZE (SKIP_LOCKED) {}").format(tables))
 
 
