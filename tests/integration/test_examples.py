@@ -51,9 +51,10 @@ def service(
     ):
         event = json.dumps({"event_type": "page_view", "page": "/", "site": "example.com"}).encode()
         with urllib.request.urlopen(f"{server.url}/api/analytics", event, timeout=30) as answer:
-            event_id = json.load(answer)["event_id"]
+            given = json.load(answer)
         eventually(lambda: _counted(server), 60, server.output)
-        yield server, {"TOKEN": TOKEN, "EVENT_ID": event_id}
+        names = ("event_id", "partition", "offset")
+        yield server, {"TOKEN": TOKEN} | {name.upper(): str(given[name]) for name in names}
         assert server.terminate() == 0
 
 
