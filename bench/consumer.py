@@ -1,7 +1,8 @@
 """Consumers: what lies in Kafka to committed rows, visits and rollups.
 
-Beside a baseline that makes one INSERT an event, and COPY of the same rows inside PostgreSQL. A consumer is
-stopped (SIGSTOP) while its topic is filled, so that what is measured is a backlog being worked off.
+Beside a baseline that makes one INSERT an event, and COPY of the same rows inside PostgreSQL. "One consumer"
+is the command as it is started: a process a core. A consumer is stopped (SIGSTOP) while its topic is filled,
+so that what is measured is a backlog being worked off.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from bench.baseline.event import StoredEvent
 from bench.figure import Figure, figure, interleaved, ratio
 from bench.floor import produce
 from bench.history import history
-from bench.machine import peak_mb, resident_mb
+from bench.machine import family, peak_mb, resident_mb
 from bench.meter import Meter
 from bench.parts import Parts, Scale, now_ms
 from bench.service import baseline_consumer, our_consumer
+from portfolio_analytics.app.cores import usable_cores
+from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared.record import EventRecord, decode_record, log_key
 from portfolio_analytics.storage.database import connect
 
@@ -31,6 +34,7 @@ TOPIC = "bench"
 BATCH = 5_000
 BASELINE_TOPIC = "one-insert-an-event"
 PARTITIONS = 12
+DEFAULT_PARTITIONS = Settings().kafka_partitions
 INSERT_SHARE = 20
 """The baseline gets one in so many events: it is that much slower, and the run is to end."""
 
@@ -42,32 +46,46 @@ _seeds = count(1)
 
 
 def measure_consumer(parts: Parts, scale: Scale) -> list[Figure]:
-    """One consumer beside the baseline and COPY; then the cost an event of 1, 2 and 4 consumers."""
-    database = parts.database("consumer")
-    with connect(database) as connection, consumers(parts, database, TOPIC, 1) as (ours,):
-        idle = resident_mb(ours)
+    """One consumer, and one process, beside the baseline and COPY; then the cost an event of 1, 2 and 4."""
+    whole, single, inserts = (parts.database(name) for name in ("consumer", "process", "inserts"))
+    with (
+        consumers(parts, whole, TOPIC, 1, workers=None) as (ours,),
+        consumers(parts, single, f"{TOPIC}-single", 1) as (alone,),
+        connect(whole) as connection,
+        connect(single) as second,
+        connect(inserts) as third,
+    ):
+        workers = family(ours)
+        idle = [resident_mb(alone), sum(map(resident_mb, workers))]
         backlog = Backlog(parts, connection, [ours], TOPIC, "one consumer")
-        with _baseline(parts, database) as baseline:
+        process = Backlog(parts, second, [alone], f"{TOPIC}-single", "one process of a consumer")
+        with _baseline(parts, inserts, third) as baseline:
             floor = _Copy(connection)
-            _, _, copies = interleaved(
+            _, _, _, copies = interleaved(
                 scale.rounds,
-                lambda: backlog.work_off(scale.events),
+                _round(backlog, scale.events),
                 lambda: baseline.work_off(scale.events // INSERT_SHARE),
+                _round(process, scale.events),
                 floor.rate,
             )
-        used = peak_mb(ours)
-    one, theirs = backlog.meter, baseline.meter
+        used = [peak_mb(alone), sum(map(peak_mb, workers))]
+    one, part, theirs = backlog.meter, process.meter, baseline.meter
     return [
         *one.figures(),
         figure("one consumer: CPU with PostgreSQL's", "us/event", one.total),
+        *part.figures(),
+        figure("one process of a consumer: CPU with PostgreSQL's", "us/event", part.total),
         *theirs.figures(),
         figure("one INSERT an event: CPU with PostgreSQL's", "us/event", theirs.total),
         figure("COPY of the same rows inside PostgreSQL", "events/s", copies),
         ratio("consumer against one INSERT an event, rate", one.rates, theirs.rates),
         ratio("consumer against one INSERT an event, CPU", one.total, theirs.total),
+        ratio("one process of a consumer against one INSERT an event, rate", part.rates, theirs.rates),
         ratio("consumer's share of COPY", one.rates, copies),
-        figure("memory of a consumer, idle", "MB", [idle]),
-        figure("memory of a consumer, most under load", "MB", [used]),
+        figure("memory of a consumer's process, idle", "MB", [idle[0]]),
+        figure("memory of a consumer's process, most under load", "MB", [used[0]]),
+        figure("memory of a consumer in all, idle", "MB", [idle[1]]),
+        figure("memory of a consumer in all, most under load", "MB", [used[1]]),
         *_crowds(parts, scale),
     ]
 
@@ -202,15 +220,22 @@ class _Copy:
 
 
 @contextmanager
-def consumers(parts: Parts, database: str, topic: str, many: int) -> Iterator[list[int]]:
-    """That many consumers of a topic of PARTITIONS, once they share its partitions; their processes."""
+def consumers(
+    parts: Parts, database: str, topic: str, many: int, workers: int | None = 1
+) -> Iterator[list[int]]:
+    """That many consumers of a topic of PARTITIONS, once they share its partitions; their processes.
+
+    Each has so many workers; without a number as many as it has by itself: one a core.
+    """
     parts.topic(topic, PARTITIONS)
     environment = {
         "DATABASE_URL": database,
         "KAFKA_BROKER": parts.kafka.bootstrap,
         "KAFKA_TOPIC": topic,
         "KAFKA_GROUP": topic,
+        "WORKERS": str(workers or ""),
     }
+    owners = many * (workers or min(usable_cores(), DEFAULT_PARTITIONS))
     statement = (
         "SELECT CASE WHEN count(DISTINCT owner) = %s THEN count(*) ELSE 0 END FROM log_positions "
         "WHERE topic_id = (SELECT topic_id FROM log_positions ORDER BY updated_at DESC LIMIT 1)"
@@ -218,18 +243,15 @@ def consumers(parts: Parts, database: str, topic: str, many: int) -> Iterator[li
     with ExitStack() as stack, connect(database) as connection:
         pids = [stack.enter_context(our_consumer(environment)).pid for _ in range(many)]
         wait_until(
-            lambda: _number(connection, statement, many) == PARTITIONS, f"{many} consumers to share {topic}"
+            lambda: _number(connection, statement, owners) == PARTITIONS, f"{many} consumers to share {topic}"
         )
         yield pids
 
 
 @contextmanager
-def _baseline(parts: Parts, database: str) -> Iterator[_Baseline]:
+def _baseline(parts: Parts, database: str, connection: psycopg.Connection[Any]) -> Iterator[_Baseline]:
     parts.topic(BASELINE_TOPIC, PARTITIONS)
-    with (
-        baseline_consumer(parts.kafka.bootstrap, BASELINE_TOPIC, database) as process,
-        connect(database) as connection,
-    ):
+    with baseline_consumer(parts.kafka.bootstrap, BASELINE_TOPIC, database) as process:
         baseline = _Baseline(parts, connection, process.pid)
         wait_until(
             lambda: bool(
@@ -244,12 +266,13 @@ def _baseline(parts: Parts, database: str) -> Iterator[_Baseline]:
 
 @contextmanager
 def _standing_still(pids: Sequence[int]) -> Iterator[None]:
-    for pid in pids:
+    everyone = family(*pids)
+    for pid in everyone:
         os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
+        for pid in everyone:
             os.kill(pid, signal.SIGCONT)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,23 +35,13 @@ def describe() -> dict[str, str]:
 
 
 def cpu_seconds(*pids: int) -> float:
-    """User and system time of processes and of all their living descendants."""
-    children: dict[int, list[int]] = {}
-    times: dict[int, float] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            except OSError:
-                continue
-            children.setdefault(int(fields[1]), []).append(int(entry.name))
-            times[int(entry.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
-    total, waiting = 0.0, list(pids)
-    while waiting:
-        pid = waiting.pop()
-        total += times.get(pid, 0.0)
-        waiting.extend(children.get(pid, ()))
-    return total
+    """User and system time of processes and of all that they started."""
+    return sum(_family(pids).values())
+
+
+def family(*pids: int) -> list[int]:
+    """Processes and all their living descendants, parents first."""
+    return list(_family(pids))
 
 
 def resident_mb(pid: int) -> float:
@@ -64,11 +55,8 @@ def peak_mb(pid: int) -> float:
 
 
 def worker_of(pid: int) -> int:
-    """The largest process below `pid`: a server's worker; `pid` where there is none."""
-    children = [
-        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _parent(entry) == pid
-    ]
-    return max(children, key=resident_mb, default=pid)
+    """The largest process of the family of `pid`: a worker."""
+    return max(family(pid), key=resident_mb)
 
 
 def load_average() -> float:
@@ -83,8 +71,26 @@ def _memory_mb(pid: int, name: str) -> float:
     return 0.0
 
 
-def _parent(entry: Path) -> int:
-    try:
-        return int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+def _family(pids: Sequence[int]) -> dict[int, float]:
+    """The CPU seconds of processes and all their living descendants, parents first.
+
+    With each, those of its children that have ended: a server's backends come and go.
+    """
+    children: dict[int, list[int]] = {}
+    times: dict[int, float] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+            times[int(entry.name)] = sum(map(int, fields[11:15])) / _TICKS
+    found: dict[int, float] = {}
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop(0)
+        if pid in times:
+            found[pid] = times[pid]
+            waiting.extend(children.get(pid, ()))
+    return found

@@ -46,7 +46,7 @@ def measure_pipeline(parts: Parts, scale: Scale) -> list[Figure]:
     }
     with (
         our_service("producer", environment) as (_, port),
-        consumers(parts, database, TOPIC, 1),
+        consumers(parts, database, TOPIC, 1, workers=None),
         connect(database) as eye,
         _Watch(eye) as watch,
     ):

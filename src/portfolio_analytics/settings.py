@@ -55,7 +55,8 @@ class Settings:
     """One process's settings. Field names are the environment's names in lower case.
 
     Rate limits are a second's, in each worker process; 0 is none. `rate_limit_address` and `rate_limit_site`
-    count events without a token by network and by site, `rate_limit_token` requests of one token.
+    count events without a token by network and by site, `rate_limit_token` requests of one token. Without
+    `workers` each command decides (app/cores.py).
     """
 
     database_url: Secret | None = None
@@ -71,7 +72,7 @@ class Settings:
     kafka_dead_letter_topic: str | None = None
     host: str = "127.0.0.1"
     port: int = 8080
-    workers: int = 1
+    workers: int | None = None
     data_dir: Path = field(default_factory=lambda: default_data_dir(os.environ))
     spool_dir: Path | None = None
     spool_max_bytes: int = 1 << 30
@@ -97,8 +98,8 @@ class Settings:
     metrics_port: int | None = None
 
     @classmethod
-    def load(cls, environ: Mapping[str, str], *, host: str = "127.0.0.1", workers: int = 1) -> Settings:
-        """Read `environ`; `host` and `workers` are the command's own defaults.
+    def load(cls, environ: Mapping[str, str], *, host: str = "127.0.0.1") -> Settings:
+        """Read `environ`; `host` is the command's own default.
 
         Raises SettingsError with one sentence for every mistake found.
         """
@@ -121,7 +122,7 @@ class Settings:
             kafka_dead_letter_topic=source.read("KAFKA_DEAD_LETTER_TOPIC", _topic, None),
             host=source.text("HOST") or host,
             port=source.integer("PORT", 8080, 0, 65535),
-            workers=source.integer("WORKERS", workers, 1, 256),
+            workers=source.optional_integer("WORKERS", 1, 256),
             data_dir=source.read("DATA_DIR", _path, default_data_dir(environ)),
             spool_dir=source.read("SPOOL_DIR", _path, None),
             spool_max_bytes=source.integer("SPOOL_MAX_BYTES", 1 << 30, 1 << 16, 1 << 50),

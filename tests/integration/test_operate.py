@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +10,9 @@ from typing import Any
 
 from portfolio_analytics.consumer.positions import record_gap
 from portfolio_analytics.storage.database import connect
+from tests.answers import TOKEN, get, metric, status
 from tests.faults.process import Process, Server, eventually
 from tests.ports import free_port, free_ports
-
-TOKEN = "the-token-of-the-operator"
-
-
-def get(url: str) -> tuple[int, str]:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
-    try:
-        with urllib.request.urlopen(request, timeout=15) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 def health(server: Server) -> dict[str, Any]:
@@ -31,16 +20,6 @@ def health(server: Server) -> dict[str, Any]:
     assert status == 200, body
     found: dict[str, Any] = json.loads(body)
     return found
-
-
-def metric(url: str, name: str) -> float | None:
-    """The value of the sample whose name and labels are `name`."""
-    _, text = get(f"{url}/metrics")
-    for line in text.splitlines():
-        sample, _, value = line.rpartition(" ")
-        if sample == name:
-            return float(value)
-    return None
 
 
 def post(server: Server, count: int) -> None:
@@ -94,7 +73,7 @@ def test_health_and_probes_of_a_consumer_that_ends_hangs_and_comes_back(
         ) as consumer,
     ):
         eventually(state_is(server, "running"), 30, lambda: json.dumps(health(server)))
-        eventually(lambda: _status(f"{probe}/ready") == 200, 30, consumer.output)
+        eventually(lambda: status(f"{probe}/ready") == 200, 30, consumer.output)
         assert get(f"{probe}/live") == (200, '{"status": "live"}')
         assert get(f"{probe}/elsewhere")[0] == 404
         assert metric(probe, "portfolio_analytics_consumer_waiting") == 0.0
@@ -128,10 +107,3 @@ def test_health_and_probes_of_a_consumer_that_ends_hangs_and_comes_back(
             assert connection.execute("SELECT action, detail FROM audit_log").fetchall() == [
                 ("gaps.acknowledge", {"count": 1})
             ]
-
-
-def _status(url: str) -> int:
-    try:
-        return get(url)[0]
-    except urllib.error.URLError:
-        return 0

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
 from portfolio_analytics.app.log_ends import LogEnds
 from portfolio_analytics.app.status import METRICS_TYPE
 from portfolio_analytics.app.watch import FRESH_S, look
-from portfolio_analytics.consumer.figures import Figures
 from portfolio_analytics.shared.errors import LogError, SettingsError, StorageUnavailable
 from portfolio_analytics.shared.metrics import Gauges, Sheet, exposition
 from portfolio_analytics.storage.database import connect
@@ -27,11 +26,21 @@ REQUEST_S = 10.0
 Answer = tuple[int, str, bytes]
 
 
+class Condition(Protocol):
+    """How a consumer is."""
+
+    def problem(self) -> str | None:
+        """Why it does not count now, in one sentence without secrets; None where all is well."""
+
+    def hung(self) -> bool:
+        """Whether it is to be ended and started again."""
+
+
 class Probe:
     """What the address answers. Asked by a thread a request."""
 
-    def __init__(self, figures: Figures, sheet: Sheet, url: str, ends: LogEnds) -> None:
-        self._figures = figures
+    def __init__(self, condition: Condition, sheet: Sheet, url: str, ends: LogEnds) -> None:
+        self._condition = condition
         self._sheet = sheet
         self._url = url
         self._ends = ends
@@ -44,9 +53,10 @@ class Probe:
         if path == "/metrics":
             return 200, METRICS_TYPE, exposition(self._sheet, self._read())
         if path == "/live":
-            return _state("the loop has not come round for minutes" if self._figures.hung() else None, "live")
+            hung = self._condition.hung()
+            return _state("the loop has not come round for minutes" if hung else None, "live")
         if path == "/ready":
-            return _state(self._figures.problem(), "ready")
+            return _state(self._condition.problem(), "ready")
         return 404, "application/json", b'{"error":"not_found"}'
 
     def _read(self) -> Gauges:

@@ -50,12 +50,12 @@ def run(settings: Settings, console: Console) -> None:
             "ADMIN_TOKEN": token.reveal(),
             "HOST": settings.host,
             "PORT": str(settings.port),
-            "WORKERS": str(settings.workers),
+            "WORKERS": str(settings.workers or 1),
         }
         with sheet_path() as sheet:
             environment[SHARED] = str(sheet)
             supervisor = Supervisor(
-                [Child("producer", ["producer"], environment), Child("consumer", ["consumer"], environment)]
+                [[Child(command, [command], environment)] for command in ("producer", "consumer")]
             )
             stop_on_signals(supervisor)
             threading.Thread(

@@ -14,6 +14,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from portfolio_analytics.app.cores import usable_cores
 from portfolio_analytics.app.http import HttpApp
 from portfolio_analytics.app.needs import address_of, missing
 from portfolio_analytics.app.sheet import is_shared, sheet_path
@@ -56,7 +57,7 @@ def serve_http(settings: Settings) -> None:
             address=address_of(settings.host),
             port=settings.port,
             interface=Interfaces.RSGI,
-            workers=settings.workers,
+            workers=settings.workers or usable_cores(),
             loop=Loops.uvloop,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_MS),

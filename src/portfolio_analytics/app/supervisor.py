@@ -34,6 +34,11 @@ class Child:
         self._failures = 0
         self._not_before = 0.0
 
+    @property
+    def pid(self) -> int | None:
+        """The process id it has now; None before its start."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start it. Its standard input is a pipe that closes when this process dies, and then it ends."""
         self._started = time.monotonic()
@@ -79,10 +84,10 @@ class Child:
 
 
 class Supervisor:
-    """Keeps children running until a signal, then stops them: the first one first."""
+    """Keeps children running until a signal, then stops them: those of the first stage first."""
 
-    def __init__(self, children: Sequence[Child]) -> None:
-        self._children = children
+    def __init__(self, stages: Sequence[Sequence[Child]]) -> None:
+        self._stages = stages
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -91,17 +96,21 @@ class Supervisor:
 
     def run(self) -> None:
         """Start all children, and return when `stop` was called and all of them have ended."""
-        for child in self._children:
+        children = [child for stage in self._stages for child in stage]
+        for child in children:
             child.start()
         try:
             while not self._stop.wait(0.2):
-                for child in self._children:
+                for child in children:
                     child.watch(time.monotonic())
         finally:
             # In their order: what takes events in ends before what counts them, so that all is counted.
-            for child in self._children:
-                child.terminate()
-                child.join(time.monotonic() + STOP_S)
+            for stage in self._stages:
+                for child in stage:
+                    child.terminate()
+                deadline = time.monotonic() + STOP_S
+                for child in stage:
+                    child.join(deadline)
 
 
 class Stoppable(Protocol):

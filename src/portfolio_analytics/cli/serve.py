@@ -34,19 +34,20 @@ def producer() -> None:
     """
     from portfolio_analytics.app.server import serve_http
 
-    settings = load_settings(host="0.0.0.0", workers=os.cpu_count() or 1, role="producer")  # noqa: S104 - for a container
-    serve_http(settings)
+    serve_http(load_settings(host="0.0.0.0", role="producer"))  # noqa: S104 - for a container
 
 
 @app.command
 def consumer() -> None:
-    """Write events from the log to the database. Start as many as you like.
+    """Write events from the log to the database. Start as many as you like, on as many machines.
+
+    Of Kafka each reads with WORKERS processes: one a core, and no more than KAFKA_PARTITIONS, unless set.
 
     Example: KAFKA_BROKER=kafka:9092 DATABASE_URL=postgresql://... portfolio-analytics consumer
     """
-    from portfolio_analytics.app.consume import consume
+    from portfolio_analytics.app.workers import consume_side_by_side
 
-    consume(load_settings(role="consumer"))
+    consume_side_by_side(load_settings(role="consumer"))
 
 
 @app.command

@@ -32,9 +32,9 @@ COMMAND_LINE = "command line"
 """Who did it, for the audit log."""
 
 
-def load_settings(*, host: str = "127.0.0.1", workers: int = 1, role: str = "command") -> Settings:
+def load_settings(*, host: str = "127.0.0.1", role: str = "command") -> Settings:
     """The settings of the environment, and logging set up by them. Raises SettingsError."""
-    settings = Settings.load(os.environ, host=host, workers=workers)
+    settings = Settings.load(os.environ, host=host)
     logs.configure(settings.log_level, settings.log_format, role)
     return settings
 

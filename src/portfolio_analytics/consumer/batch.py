@@ -19,7 +19,7 @@ from portfolio_analytics.shared.log.protocol import LogRecord
 from portfolio_analytics.shared.record import AttestRecord, EventRecord
 
 MAX_PATH_BYTES = 2_000  # it stands in keys, of which an index holds 2,700
-CACHED = 16_384  # each of at most some 10 kB, of some 300 bytes as a rule
+CACHED = 8_192  # each of at most some 10 kB, of some 300 bytes as a rule
 
 
 class Item(msgspec.Struct, gc=False):

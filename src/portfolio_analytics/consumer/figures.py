@@ -14,9 +14,11 @@ from portfolio_analytics.shared.metrics import (
     COMMIT_SECONDS,
     CONSUMED,
     FENCED,
+    OPEN,
     REJECTED,
     REJECTIONS,
     ROW_BYTES,
+    TURNED,
     VISIBLE_SECONDS,
     WAITING,
     cell,
@@ -32,17 +34,16 @@ class Figures:
 
     def __init__(self, row: memoryview[int] | None = None) -> None:
         self._row = memoryview(array("q", bytes(ROW_BYTES))) if row is None else row
-        self._turned = time.monotonic()
-        self._open = False
         self._waiting: str | None = None
+        self.turned()
 
     def turned(self) -> None:
         """The loop has come round."""
-        self._turned = time.monotonic()
+        self._row[TURNED] = int(time.monotonic() * 1000)
 
     def opened(self) -> None:
         """The database and the log were reached for the first time."""
-        self._open = True
+        self._row[OPEN] = 1
         self.turned()
 
     def waits(self, reason: str) -> None:
@@ -75,11 +76,11 @@ class Figures:
         """Why nothing is counted now; None where all is well."""
         if self._waiting is not None:
             return self._waiting
-        return None if self._open else "the database and the log have not been reached yet"
+        return None if self._row[OPEN] else "the database and the log have not been reached yet"
 
     def hung(self) -> bool:
         """Whether the loop has not come round for longer than anything it does may take."""
-        return self._open and time.monotonic() - self._turned > HUNG_S
+        return is_hung(self._row)
 
     def _visible(self, counted: Sequence[int], now_ms: int) -> None:
         # Sorted, and cut at each bound: a hundredth of what looking at each event by itself would cost.
@@ -91,6 +92,16 @@ class Figures:
             below = up_to
         self._row[_VISIBLE + len(VISIBLE_SECONDS.bounds)] += len(times) - below
         self._row[_VISIBLE + len(VISIBLE_SECONDS.bounds) + 1] += sum(times) * 1000
+
+
+def is_ready(row: Sequence[int]) -> bool:
+    """Whether the consumer of `row` has reached what it needs, and waits for none of it now."""
+    return row[OPEN] == 1 and not row[_WAITING]
+
+
+def is_hung(row: Sequence[int]) -> bool:
+    """Whether the loop of the consumer of `row` has not come round for longer than its work may take."""
+    return row[OPEN] == 1 and time.monotonic() - row[TURNED] / 1000 > HUNG_S
 
 
 _VISIBLE = CELLS[VISIBLE_SECONDS.name]

@@ -204,12 +204,20 @@ READ = (
 DECLARATIONS = (*INTAKE, *CONSUMER)
 """What has cells in a row."""
 
+Row = tuple[int, ...]
+"""The cells of one process, as they were a moment ago."""
+
 Gauges = Mapping[Declaration, float | Mapping[str, float]]
 """Values of READ; of one with a label, the value by the label's."""
 
 ROW_BYTES = 4096  # a page, since a row is mapped on its own
 _PID = 0  # the first cell of a row says whose it is, the second what is counted in it
 _GROUP = 1
+OPEN = 2
+"""The cell that is 1 once a process has reached what it needs."""
+TURNED = 3
+"""The cell that says when its loop came round last (milliseconds of the machine's steady clock)."""
+_FIRST = 4
 _GROUPS = (INTAKE, CONSUMER)
 
 
@@ -220,7 +228,7 @@ def _slots(declaration: Declaration) -> int:
 
 def _layout() -> dict[str, int]:
     cells: dict[str, int] = {}
-    next_cell = 2
+    next_cell = _FIRST
     for declaration in DECLARATIONS:
         cells[declaration.name] = next_cell
         next_cell += _slots(declaration)
@@ -272,15 +280,22 @@ class Sheet:
         """
         totals = [0] * (ROW_BYTES // 8)
         gauges = {cell(d, v) for d in DECLARATIONS if d.kind == "gauge" for v in d.values}
-        content = self._path.read_bytes()
-        for start in range(0, len(content), ROW_BYTES):
-            row = struct.unpack_from(f"{ROW_BYTES // 8}q", content, start)
+        for row in self._rows():
             alive = _alive(row[_PID])
             totals[_GROUP] |= row[_GROUP]
-            for place in range(_GROUP + 1, _END):
+            for place in range(_FIRST, _END):
                 if row[place] and (alive or place not in gauges):
                     totals[place] += row[place]
         return totals
+
+    def row_of(self, pid: int) -> Row | None:
+        """What the process `pid` has counted; None before it has begun to."""
+        return next((row for row in self._rows() if row[_PID] == pid), None)
+
+    def _rows(self) -> Iterator[Row]:
+        content = self._path.read_bytes()
+        for start in range(0, len(content), ROW_BYTES):
+            yield struct.unpack_from(f"{ROW_BYTES // 8}q", content, start)
 
     def close(self) -> None:
         """Zero the gauges and let go."""

@@ -13,7 +13,7 @@ from portfolio_analytics.consumer.enrich.origin import Origin
 from portfolio_analytics.storage.arrays import numbers, texts
 
 Entry = tuple[int, int]  # site and id
-CACHED = 200_000
+CACHED = 50_000
 
 
 _TABLES: dict[type, tuple[str, str, tuple[str, ...]]] = {

@@ -260,7 +260,7 @@ def _visit_values(
     return values
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _client_values(c: Client) -> tuple[tuple[int, str], ...]:
     pairs = (
         (Dimension.COUNTRY, c.country),
@@ -276,7 +276,7 @@ def _client_values(c: Client) -> tuple[tuple[int, str], ...]:
     return tuple((int(dimension), value) for dimension, value in pairs if value)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _origin_values(o: Origin) -> tuple[tuple[int, str], ...]:
     pairs = (
         (Dimension.SOURCE, o.source),
