@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from portfolio_analytics.stats.query import All, AnyOf, Done, Filter, Leaf, Not, Query
+from portfolio_analytics.storage.funnels import Step
 
 PAUSE_MS = 30 * 60 * 1000
 Labels = tuple[str, ...]
@@ -142,6 +143,43 @@ class Model:
             metrics = tuple(self._metric(name, query, key, sums, span) for name in query.metrics)
             rows.append((_in_order(query, key), metrics))
         return sorted(rows, key=lambda row: _order(query, row))
+
+    def funnel(
+        self, steps: Sequence[Step], filters: All, start: datetime, end: datetime, *, by_visit: bool
+    ) -> tuple[list[tuple[int, Number, Number, Number]], int]:
+        """Of each step how many reached it, share, drop-off and median seconds; and how many there are."""
+        span = _Span(_ms(start), _ms(end), self.zone, None)
+        mine: dict[object, list[Event]] = defaultdict(list)
+        for visit in self.visits:
+            of_events = All(tuple(child for child in filters.children if _by_event(child)))
+            of_visit = All(tuple(child for child in filters.children if not _by_event(child)))
+            holds_one = any(self._matches(of_events, visit, event) for event in visit.events)
+            if not holds_one or not self._matches(of_visit, visit, visit.first):
+                continue
+            if by_visit and span.start <= visit.start < span.end:
+                mine[visit.first.actor, visit.start] += visit.events
+            elif not by_visit:
+                for event in visit.events:
+                    if span.start <= event.time < span.end:
+                        day = "always" if visit.first.known else span.day(event.time)
+                        mine[day, visit.first.visitor].append(event)
+        ways = [_way(steps, events) for events in mine.values()]
+        reached = [sum(len(way) > index for way in ways) for index in range(len(steps))]
+        rows: list[tuple[int, Number, Number, Number]] = [
+            (reached[0], _ratio(100 * reached[0], reached[0], 2), None, None)
+        ]
+        for index in range(1, len(steps)):
+            took = sorted(way[index] - way[index - 1] for way in ways if len(way) > index)
+            middle = took[(len(took) - 1) // 2] + took[len(took) // 2] if took else 0
+            rows.append(
+                (
+                    reached[index],
+                    _ratio(100 * reached[index], reached[0], 2),
+                    _ratio(100 * (reached[index - 1] - reached[index]), reached[index - 1], 2),
+                    _ratio(middle, 2000, 1) if took else None,
+                )
+            )
+        return rows, len(mine)
 
     def _sums(self, groups: Sequence[str], tree: Filter, span: _Span) -> Sums:
         """Sets (as dicts) behind every sum, by (time label, group values ...)."""
@@ -345,6 +383,26 @@ def _reaches(goal: Goal, event: Event) -> bool:
         return event.type == goal.event_type
     pattern = ".*".join(re.escape(piece) for piece in goal.page_pattern.split("*"))
     return event.type == "page_view" and re.fullmatch(pattern, event.page, re.DOTALL) is not None
+
+
+def _does(step: Step, event: Event) -> bool:
+    if step.property is not None and event.props.get(step.property, "") != step.value:
+        return False
+    return _reaches(Goal("", step.event_type, step.page_pattern), event)
+
+
+def _way(steps: Sequence[Step], events: Iterable[Event]) -> list[int]:
+    """The times at which one visitor did step after step, as far as they came."""
+    found = []
+    for event in events:
+        done = [number for number, step in enumerate(steps) if _does(step, event)]
+        if done:
+            found.append((event.time, done[::-1]))
+    way: list[int] = []
+    for time, done in sorted(found):
+        if len(way) in done:
+            way.append(time)
+    return way
 
 
 def _by_event(tree: Filter) -> bool:

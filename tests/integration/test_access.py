@@ -178,6 +178,7 @@ async def test_who_administers_one_site_cannot_reach_beyond_it(service: Service)
         ("POST", "/api/sites/two.example/reset", None),
         ("DELETE", "/api/sites/two.example", None),
         ("POST", "/api/sites/two.example/goals", {"name": "g", "event_type": "e"}),
+        ("PUT", "/api/sites/two.example/funnels/f", {"name": "f", "steps": [{"event_type": "e"}] * 2}),
         ("POST", "/api/sites/two.example/links", {"name": "l"}),
         ("POST", "/api/tokens", {"name": "x", "scopes": ["admin"]}),
         ("POST", "/api/tokens", {"name": "x", "scopes": ["read"], "site": "two.example"}),
@@ -454,10 +455,26 @@ async def test_administration_from_end_to_end(service: Service) -> None:
         assert await call("POST", "/api/sites/shop.example/goals", goal, 201) == goal
         await call("POST", "/api/sites/shop.example/goals", goal, 409)
         assert (await call("GET", "/api/sites/shop.example/goals"))["goals"] == [goal]
+        funnel = {"name": "Sale", "steps": [{"page_pattern": "/*"}, {"event_type": "paid"}]}
+        assert await call("POST", "/api/sites/shop.example/funnels", funnel, 201) == funnel
+        await call("POST", "/api/sites/shop.example/funnels", funnel, 409)
+        other = {
+            "name": "All/of it",
+            "steps": [*funnel["steps"], {"event_type": "a", "property": "b", "value": "c"}],
+        }
+        await call("POST", "/api/sites/shop.example/funnels", {**other, "name": "Other"}, 201)
+        await call("PUT", "/api/sites/shop.example/funnels/Sale", {**other, "name": "Other"}, 409)
+        assert await call("PUT", "/api/sites/shop.example/funnels/Sale", other) == other
+        await call("PUT", "/api/sites/shop.example/funnels/Sale", other, 404)
+        assert await call("PUT", "/api/sites/shop.example/funnels/All/of it", other) == other
+        await call("DELETE", "/api/sites/shop.example/funnels/Other")
+        assert (await call("GET", "/api/sites/shop.example/funnels"))["funnels"] == [other]
         renamed = await call("POST", "/api/sites/shop.example/rename", {"name": "store.example"})
         assert renamed["aliases"] == ["shop.example"]
         await call("DELETE", "/api/sites/store.example/goals/Paid")
         await call("DELETE", "/api/sites/store.example/goals/Paid", status=404)
+        await call("DELETE", "/api/sites/store.example/funnels/All%2Fof%20it")
+        await call("DELETE", "/api/sites/store.example/funnels/All%2Fof%20it", status=404)
         made = await call(
             "POST", "/api/tokens", {"name": "ci", "scopes": ["ingest"], "site": "shop.example"}, 201
         )
@@ -474,7 +491,15 @@ async def test_administration_from_end_to_end(service: Service) -> None:
         older = await call("GET", f"/api/audit?before={acts['next']}&limit=500")
         assert older["next"] is None
         assert made["secret"] not in str(older)
+        acts = [
+            entry["action"] for entry in reversed(older["entries"]) if entry["action"].startswith("funnel")
+        ]
+        assert acts == [
+            f"funnel.{act}" for act in ("create", "create", "change", "change", "delete", "delete")
+        ]
 
+
+STEPS_OF = b'{"name":"f","steps":[{"event_type":"a"},{"page_pattern":"/*"}]}'
 
 WRONG: list[tuple[str, str, bytes, int, str | None]] = [
     ("POST", "/api/sites", b"", 400, None),
@@ -497,6 +522,12 @@ WRONG: list[tuple[str, str, bytes, int, str | None]] = [
     ("POST", "/api/tokens", b'{"name":"t","scopes":["read"],"site":"no.example"}', 404, "site"),
     ("POST", "/api/sites/one.example/goals", b'{"name":"g"}', 422, "event_type"),
     ("POST", "/api/sites/one.example/goals", rb'{"name":"\u0000","event_type":"e"}', 422, "name"),
+    ("POST", "/api/sites/one.example/funnels", b'{"name":"f","steps":[]}', 422, "steps"),
+    ("POST", "/api/sites/one.example/funnels", b'{"name":"f","steps":[{},{}]}', 422, "steps[0]"),
+    ("POST", "/api/sites/one.example/funnels", b'{"name":"f","steps":[{"goal":"g"},{}]}', 422, "steps"),
+    ("PUT", "/api/sites/one.example/funnels/f", STEPS_OF.replace(b"f", b" ", 1), 422, "name"),
+    ("PUT", "/api/sites/one.example/funnels/none", STEPS_OF, 404, "name"),
+    ("DELETE", "/api/sites/one.example/funnels/%00", b"", 422, None),
     ("GET", "/api/sites/none.example", b"", 404, "site"),
     ("GET", "/api/sites/%00", b"", 422, None),
     ("GET", "/api/sites/%ff", b"", 404, "site"),

@@ -12,13 +12,14 @@ import pytest
 from portfolio_analytics.consumer.site import Site, find_sites, lock_sites
 from portfolio_analytics.shared.access import digest
 from portfolio_analytics.shared.errors import InvalidValue, NameTaken, UnknownName
-from portfolio_analytics.storage import audit, goals, public_links, sites, tokens
+from portfolio_analytics.storage import audit, funnels, goals, public_links, sites, tokens
 from portfolio_analytics.storage.sites import SiteChange
 from portfolio_analytics.storage.steps import Steps, run
 
 WHO = audit.COMMAND_LINE
+FUNNEL = funnels.Funnel("Sale", [funnels.Step(page_pattern="/*"), funnels.Step(event_type="paid")])
 KEPT = {"suppressions", "sites"}  # tables with a site_id that a reset does not empty, but moves or keeps
-MOVED = {"goals", "public_links", "site_aliases", "tokens", "audit_log"}
+MOVED = {"goals", "funnels", "public_links", "site_aliases", "tokens", "audit_log"}
 
 
 @pytest.fixture
@@ -179,6 +180,7 @@ def test_reset_empties_one_site_and_keeps_what_belongs_to_it(connection: psycopg
     fill(connection, other_id)
     connection.execute("INSERT INTO suppressions (site_id, key, until) VALUES (%s, 7, now())", [old_id])
     run(connection, goals.create("example.com", goals.Goal("Signup", event_type="signup"), WHO))
+    run(connection, funnels.create("example.com", FUNNEL, WHO))
     run(connection, tokens.create("reader", ["read"], "example.com", WHO))
     run(connection, public_links.create("example.com", "board", WHO))
 
@@ -191,12 +193,14 @@ def test_reset_empties_one_site_and_keeps_what_belongs_to_it(connection: psycopg
         assert rows == [(other_id,)], table
     assert connection.execute("SELECT site_id, key FROM suppressions").fetchall() == [(new_id, 7)]
     assert [goal.name for goal in run(connection, goals.list_all("example.com"))] == ["Signup"]
+    assert run(connection, funnels.list_all("example.com")) == [FUNNEL]
     assert [link.name for link in run(connection, public_links.list_all("example.com"))] == ["board"]
     assert run(connection, tokens.find("reader")).site == "example.com"
     assert [entry.action for entry in run(connection, audit.entries("example.com"))] == [
         "site.reset",
         "link.create",
         "token.create",
+        "funnel.create",
         "goal.create",
         "site.add",
     ]
@@ -212,11 +216,12 @@ def test_a_deleted_site_keeps_its_name_from_a_backlog(connection: psycopg.Connec
     fill(connection, old_id)
     _, secret = run(connection, tokens.create("reader", ["read"], "example.com", WHO))
     run(connection, public_links.create("example.com", "board", WHO))
+    run(connection, funnels.create("example.com", FUNNEL, WHO))
     connection.execute("INSERT INTO suppressions (site_id, key, until) VALUES (%s, 7, now())", [old_id])
 
     run(connection, sites.delete("example.com", WHO))
 
-    for table in (*emptied(connection), "goals", "public_links"):
+    for table in (*emptied(connection), "goals", "funnels", "public_links"):
         assert count(connection, table) == 0, table
     assert run(connection, sites.list_all()) == []
     with pytest.raises(UnknownName):
@@ -279,6 +284,9 @@ ABSENT: list[Callable[[], Steps[Any]]] = [
     lambda: sites.reset("none.example", WHO),
     lambda: sites.delete("none.example", WHO),
     lambda: goals.create("none.example", goals.Goal("g", event_type="e"), WHO),
+    lambda: funnels.create("none.example", FUNNEL, WHO),
+    lambda: funnels.change("none.example", "f", FUNNEL, WHO),
+    lambda: funnels.list_all("none.example"),
     lambda: public_links.create("none.example", "x", WHO),
     lambda: tokens.create("t", ["read"], "none.example", WHO),
     lambda: tokens.revoke("none", WHO),

@@ -16,14 +16,17 @@ from psycopg_pool import AsyncConnectionPool
 
 from portfolio_analytics.shared.http import ApiError
 from portfolio_analytics.shared.record import VISITOR_KNOWN, EventRecord
+from portfolio_analytics.stats import funnel as f
 from portfolio_analytics.stats import query as q
 from portfolio_analytics.stats.engine import Engine
 from portfolio_analytics.stats.metric import METRICS
 from portfolio_analytics.stats.reader import Reader
+from portfolio_analytics.storage.funnels import Step
 from tests.integration.reference_model import Goal, Model
 from tests.integration.stats_history import Feeder, Site, at, flatten, record
 
 EXAMPLES = int(os.environ.get("QUERY_EXAMPLES", "100"))
+FUNNEL_EXAMPLES = EXAMPLES // 6
 
 GOALS = (
     Goal("Signup", "signup", None),
@@ -204,6 +207,18 @@ def _fitting(query: q.Query) -> tuple[str, ...]:
     return tuple(kept) or ("visitors",)
 
 
+STEPS = st.builds(
+    lambda target, condition: Step(*target, *condition),
+    st.sampled_from(
+        [
+            *((kind, None) for kind in ("page_view", "page_view", "click", "time_spent", "signup")),
+            *((None, pattern) for pattern in ("*", "/", "/blog*", "/*o*", "/100%_*")),
+        ]
+    ),
+    st.sampled_from([*[(None, None)] * 6, ("plan", "Pro"), ("plan", "free"), ("n", "3"), ("ok", "true")]),
+)
+
+
 @pytest.fixture
 def feeder(database: str) -> Iterator[Feeder]:
     feeder = Feeder(database)
@@ -261,5 +276,39 @@ def test_engine_and_model_agree(feeder: Feeder, engine: Engine, runner: asyncio.
             expected = model.answer(query, answer.period.start, answer.period.end, unit)
             found = [(tuple(result.dimensions), tuple(result.metrics)) for result in answer.results]
             assert found == expected, answer.from_rows
+
+    agree()
+
+
+def test_funnels_of_engine_and_model_agree(feeder: Feeder, engine: Engine, runner: asyncio.Runner) -> None:
+    @settings(
+        max_examples=FUNNEL_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    )
+    @given(st.data())
+    def agree(data: st.DataObject) -> None:
+        zone, midnight = data.draw(st.sampled_from(PLACES))
+        site = Site(f"funnel{next(_names)}.example", zone, GOALS)
+        records = data.draw(histories(site.name, at(midnight)))
+        doubled = data.draw(st.permutations([*records, *records[::2]]))
+        feeder.add_site(site)
+        cut = data.draw(st.integers(0, len(doubled)))
+        events = flatten((feeder.feed(doubled[:cut], 0), feeder.feed(doubled[cut:], 1)))
+        model = Model(events, zone, GOALS)
+        stored = runner.run(engine.site(site.name))
+        assert stored is not None
+        for event in sorted(events, key=lambda e: e.time):
+            note(f"{event}")
+        for _ in range(8):
+            steps = tuple(data.draw(st.lists(STEPS, min_size=2, max_size=4)))
+            tree = q.All(tuple(data.draw(st.lists(filters, max_size=2))) if data.draw(st.booleans()) else ())
+            wanted = data.draw(ranges([event.time for event in events], zone))
+            by = data.draw(st.sampled_from(tuple(f.BY)))
+            question = f.Question(f.query_of(site.name, wanted, tree, by), None, steps)
+            note(f"{question}")
+            found = runner.run(engine.funnel(question, stored))
+            start, end = found.period.start, found.period.end
+            rows, total = model.funnel(steps, tree, start, end, by_visit=by == "visit")
+            assert [(r.reached, r.share, r.drop_off, r.median_seconds) for r in found.results] == rows
+            assert found.total == total
 
     agree()

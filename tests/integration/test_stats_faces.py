@@ -289,6 +289,133 @@ class TestQuery:
         assert response.status_code == 413
 
 
+class TestFunnel:
+    async def ask(self, client: httpx.AsyncClient, status: int = 200, **body: Any) -> Any:
+        question = {"site_id": ONE.name, "date_range": ["2026-03-01", "2026-03-02"], **body}
+        response = await client.post("/api/v2/funnel", json=question, headers=AUTHORIZED)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    async def test_an_answer(self, client: httpx.AsyncClient) -> None:
+        steps = [
+            {"page_pattern": "/"},
+            {"page_pattern": "/b*"},
+            {"event_type": "signup", "property": "plan", "value": "pro"},
+        ]
+        found = await self.ask(client, steps=steps, filters=[["is_not", "visit:country", ["FR"]]])
+        none = {"share": None, "drop_off": None, "median_seconds": None}
+        assert found == {
+            "results": [
+                {**none, "step": steps[0], "reached": 3, "share": 100},
+                {"step": steps[1], "reached": 1, "share": 33.33, "drop_off": 66.67, "median_seconds": 60},
+                {"step": steps[2], "reached": 1, "share": 33.33, "drop_off": 0, "median_seconds": 30},
+            ],
+            "total": 3,
+            "entry_rate": 100,
+            "meta": {
+                "source": "rows",
+                "imports_included": True,
+                "metric_warnings": {"reached": found["meta"]["metric_warnings"]["reached"]},
+            },
+            "query": {
+                "site_id": "one.example",
+                "date_range": ["2026-03-01T00:00:00+05:30", "2026-03-02T23:59:59+05:30"],
+                "funnel": None,
+                "steps": steps,
+                "filters": [["is_not", "visit:country", ["FR"]]],
+                "by": "visitor",
+            },
+        }
+        assert found["meta"]["metric_warnings"]["reached"]["code"] == "sum_of_daily_uniques"
+        backwards = await self.ask(client, steps=steps[::-1])
+        assert [row["reached"] for row in backwards["results"]] == [1, 0, 0]
+        assert {name: backwards["results"][2][name] for name in none} == none | {"share": 0}
+        nobody = await self.ask(client, steps=steps, date_range=["2026-01-01", "2026-01-01"])
+        assert (nobody["total"], nobody["entry_rate"], "metric_warnings" in nobody["meta"]) == (
+            0,
+            None,
+            False,
+        )
+
+    async def test_one_that_is_kept(self, client: httpx.AsyncClient, feeder: Feeder) -> None:
+        feeder.connection.execute(
+            "INSERT INTO funnels (site_id, name, steps)"
+            """ SELECT site_id, 'Sale', '[{"page_pattern": "/"}, {"event_type": "signup"}]' FROM sites"""
+            " WHERE name = 'one.example'"
+        )
+        found = await self.ask(client, funnel="Sale", filters=[["is", "visit:source", ["Google"]]])
+        assert [row["reached"] for row in found["results"]] == [1, 1]
+        assert found["query"]["funnel"] == "Sale"
+        other = await self.ask(client, 400, funnel="Sale", site_id="two.example")
+        assert (other["error"], other["field"]) == ("invalid_query", "funnel")
+
+    @pytest.mark.parametrize("first", ["signup", "page_view"])
+    async def test_events_of_one_instant(self, client: httpx.AsyncClient, feeder: Feeder, first: str) -> None:
+        """They count in the order of the steps, whatever came in first, and each does one step."""
+        noon = at("2026-03-05T12:00:00")
+        kinds = [first, "page_view" if first == "signup" else "signup"]
+        feeder.feed([record(ONE.name, noon, type=kind, page="/buy", visitor=7) for kind in kinds])
+        days = ["2026-03-05", "2026-03-05"]
+        view, signup = {"page_pattern": "/buy"}, {"event_type": "signup"}
+        found = await self.ask(client, steps=[view, signup], date_range=days)
+        assert [row["reached"] for row in found["results"]] == [1, 1]
+        assert found["results"][1]["median_seconds"] == 0
+        twice = await self.ask(client, steps=[view, {"page_pattern": "/b*"}], date_range=days)
+        assert [row["reached"] for row in twice["results"]] == [1, 0]
+
+    async def test_over_midnight_a_visit_goes_on(self, client: httpx.AsyncClient, feeder: Feeder) -> None:
+        """A visitor without a persistent id does not: each day counts it anew."""
+        midnight = at("2026-03-06T00:00:00+05:30")
+        feeder.feed(
+            [
+                record(ONE.name, midnight - 60_000, page="/", visitor=8),
+                record(ONE.name, midnight + 60_000, type="signup", visitor=8),
+            ]
+        )
+        steps = [{"page_pattern": "/"}, {"event_type": "signup"}]
+        for by, reached, total in (("visitor", [1, 0], 2), ("visit", [1, 1], 1)):
+            found = await self.ask(client, steps=steps, date_range=["2026-03-05", "2026-03-06"], by=by)
+            assert ([row["reached"] for row in found["results"]], found["total"]) == (reached, total), by
+            assert ("metric_warnings" in found["meta"]) is (by == "visitor")
+
+    async def test_text_that_could_be_sql_is_text(self, client: httpx.AsyncClient) -> None:
+        for text in ("'; DROP TABLE events; --", "%s", "%(site_id)s", "{}", "\\", '"'):
+            steps = [{"page_pattern": text}, {"event_type": text, "property": text, "value": text}]
+            assert (await self.ask(client, steps=steps))["total"] == 3
+            assert (await self.ask(client, 400, funnel=text))["field"] == "funnel"
+
+    async def test_wrong_filters_are_named(self, client: httpx.AsyncClient) -> None:
+        steps = [{"page_pattern": "/"}, {"event_type": "signup"}]
+        for condition, field in (
+            (["is", "event:goal", ["Sale"]], "filters[0][2][0]"),
+            (["matches", "event:page", ["("]], "filters[0][2][0]"),
+        ):
+            wrong = await self.ask(client, 400, steps=steps, filters=[condition])
+            assert (wrong["error"], wrong["field"]) == ("invalid_query", field)
+
+    async def test_a_reader_of_one_site_sees_no_other(self, client: httpx.AsyncClient) -> None:
+        reader = {"Authorization": f"Bearer {TOKEN_OF_TWO}"}
+        steps = [{"page_pattern": "/secret"}, {"event_type": "signup"}]
+        for name, given, status in (
+            ("two.example", reader, 200),
+            ("one.example", reader, 403),
+            ("nobody.example", reader, 403),
+            ("one.example", {}, 401),
+            ("nobody.example", AUTHORIZED, 400),
+        ):
+            body = {"site_id": name, "date_range": "all", "steps": steps}
+            response = await client.post("/api/v2/funnel", json=body, headers=given)
+            assert response.status_code == status, name
+        for content in (b"{", b"{}", b" " * 70_000):
+            assert (await client.post("/api/v2/funnel", content=content)).status_code == 401
+
+    async def test_rows_that_were_dropped(self, database: str, history: None) -> None:
+        steps = [{"page_pattern": "/"}, {"event_type": "signup"}]
+        async with stats_client(database, Settings(retention_days=1)) as client:
+            found = await self.ask(client, steps=steps)
+        assert found["meta"]["metric_warnings"]["reached"]["code"] == "rows_dropped"
+
+
 class TestV1:
     async def get(self, client: httpx.AsyncClient, call: str, status: int = 200, **given: str) -> Any:
         parameters = {"site_id": ONE.name, "period": "custom", "date": "2026-03-01,2026-03-02", **given}

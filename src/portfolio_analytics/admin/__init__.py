@@ -1,1 +1,1 @@
-"""Administration over HTTP: sites, tokens, goals, public links, sessions, the audit log, and the document."""
+"""Administration over HTTP: sites, tokens, goals, funnels, public links, sessions, audit log, document."""

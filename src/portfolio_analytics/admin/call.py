@@ -39,7 +39,7 @@ class Call:
 
     @property
     def name(self) -> str:
-        """The token, goal or link that the path names."""
+        """The token, goal, funnel or link that the path names."""
         return str(self.request.path_params["name"])
 
     @property

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from portfolio_analytics.storage.audit import Entry
+from portfolio_analytics.storage.funnels import Funnel
 from portfolio_analytics.storage.goals import Goal
 from portfolio_analytics.storage.public_links import PublicLink
 from portfolio_analytics.storage.tokens import Token
@@ -87,6 +88,12 @@ class GoalList(msgspec.Struct):
     """The goals of a site."""
 
     goals: list[Goal]
+
+
+class FunnelList(msgspec.Struct):
+    """The funnels of a site."""
+
+    funnels: list[Funnel]
 
 
 class AuditPage(msgspec.Struct):

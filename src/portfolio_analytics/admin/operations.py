@@ -10,6 +10,7 @@ from portfolio_analytics.admin.messages import (
     AuditPage,
     Credentials,
     Done,
+    FunnelList,
     GoalList,
     LinkList,
     MadeLink,
@@ -23,6 +24,7 @@ from portfolio_analytics.admin.messages import (
     TokenList,
 )
 from portfolio_analytics.shared.openapi import ANYONE_KNOWN, PUBLIC, Media, Operation, Parameter
+from portfolio_analytics.storage.funnels import Funnel
 from portfolio_analytics.storage.goals import Goal
 from portfolio_analytics.storage.sites import Site, SiteChange
 
@@ -70,7 +72,7 @@ RESET_SITE = Operation(
 DELETE_SITE = Operation(
     "DELETE",
     "/api/sites/{site}",
-    "Delete a site with its rows, goals and links; its tokens are revoked",
+    "Delete a site with its rows, goals, funnels and links; its tokens are revoked",
     "admin",
     "sites",
     {200: Done},
@@ -88,6 +90,34 @@ ADD_GOAL = Operation(
 )
 DELETE_GOAL = Operation(
     "DELETE", "/api/sites/{site}/goals/{name}", "Delete a goal", "admin", "goals", {200: Done}
+)
+LIST_FUNNELS = Operation(
+    "GET", "/api/sites/{site}/funnels", "A site's funnels", "read", "funnels", {200: FunnelList}
+)
+ADD_FUNNEL = Operation(
+    "POST",
+    "/api/sites/{site}/funnels",
+    "Add a funnel: 2 to 8 steps, each an event's type or a page with * for any characters",
+    "admin",
+    "funnels",
+    {201: Funnel},
+    errors=(409,),
+    body=Funnel,
+    description="A step may also ask for a `property` of the event that has a `value`. "
+    "`POST /api/v2/funnel` says how many went on from step to step.",
+)
+CHANGE_FUNNEL = Operation(
+    "PUT",
+    "/api/sites/{site}/funnels/{name}",
+    "Put another funnel, which may have another name, in place of one",
+    "admin",
+    "funnels",
+    {200: Funnel},
+    errors=(409,),
+    body=Funnel,
+)
+DELETE_FUNNEL = Operation(
+    "DELETE", "/api/sites/{site}/funnels/{name}", "Delete a funnel", "admin", "funnels", {200: Done}
 )
 LIST_LINKS = Operation(
     "GET", "/api/sites/{site}/links", "A site's public links", "admin", "public links", {200: LinkList}
@@ -196,6 +226,10 @@ OPERATIONS = (
     LIST_GOALS,
     ADD_GOAL,
     DELETE_GOAL,
+    LIST_FUNNELS,
+    ADD_FUNNEL,
+    CHANGE_FUNNEL,
+    DELETE_FUNNEL,
     LIST_LINKS,
     ADD_LINK,
     REVOKE_LINK,

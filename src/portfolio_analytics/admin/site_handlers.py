@@ -1,4 +1,4 @@
-"""Sites, their goals and public links over HTTP."""
+"""Sites, their goals, funnels and public links over HTTP."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from starlette.responses import Response
 from portfolio_analytics.admin.call import Call
 from portfolio_analytics.admin.messages import (
     Done,
+    FunnelList,
     GoalList,
     LinkList,
     MadeLink,
@@ -17,7 +18,8 @@ from portfolio_analytics.admin.messages import (
     SiteSummary,
 )
 from portfolio_analytics.shared.http import answer
-from portfolio_analytics.storage import goals, public_links, sites
+from portfolio_analytics.storage import funnels, goals, public_links, sites
+from portfolio_analytics.storage.funnels import Funnel
 from portfolio_analytics.storage.goals import Goal
 from portfolio_analytics.storage.sites import SiteChange
 
@@ -81,6 +83,29 @@ async def add_goal(call: Call) -> Response:
 async def delete_goal(call: Call) -> Response:
     """End a goal."""
     await call.do(goals.delete(call.site, call.name, call.actor))
+    return answer(Done())
+
+
+async def list_funnels(call: Call) -> Response:
+    """A site's funnels."""
+    return answer(FunnelList(await call.do(funnels.list_all(call.site))))
+
+
+async def add_funnel(call: Call) -> Response:
+    """Add a funnel."""
+    wanted = await call.body(Funnel)
+    return answer(await call.do(funnels.create(call.site, wanted, call.actor)), 201)
+
+
+async def change_funnel(call: Call) -> Response:
+    """Put another funnel in place of one."""
+    wanted = await call.body(Funnel)
+    return answer(await call.do(funnels.change(call.site, call.name, wanted, call.actor)))
+
+
+async def delete_funnel(call: Call) -> Response:
+    """End a funnel."""
+    await call.do(funnels.delete(call.site, call.name, call.actor))
     return answer(Done())
 
 

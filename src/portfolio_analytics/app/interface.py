@@ -18,6 +18,7 @@ from portfolio_analytics.exporters.formats import MEDIA_TYPES
 from portfolio_analytics.producer.event import ClientEvent
 from portfolio_analytics.shared.log.spool import SpoolFigures
 from portfolio_analytics.shared.openapi import PUBLIC, Media, Operation, Parameter
+from portfolio_analytics.stats.funnel_face import FunnelReached
 from portfolio_analytics.stats.ledger_face import Ledger
 from portfolio_analytics.stats.receipt_face import Receipt
 from portfolio_analytics.stats.totals_face import Totals
@@ -238,6 +239,19 @@ STATISTICS = (
         '`{"site_id": "example.com", "metrics": ["visitors"], "date_range": "7d",'
         ' "dimensions": ["event:page"]}`. '
         "Its dimension `event:props` gives the names of the properties that occur.",
+    ),
+    Operation(
+        "POST",
+        "/api/v2/funnel",
+        "Ask how many went from step to step",
+        "read",
+        "statistics",
+        {200: FunnelReached},
+        body=dict[str, Any],
+        description="Of a funnel that the site keeps, by its name, or of steps: "
+        '`{"site_id": "example.com", "date_range": "30d", "steps":'
+        ' [{"page_pattern": "/pricing*"}, {"event_type": "signup"}]}`. '
+        "`filters` are those of the query language; `by` is `visitor` or `visit`.",
     ),
     Operation(
         "GET",

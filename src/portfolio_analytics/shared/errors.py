@@ -11,7 +11,7 @@ AnalyticsError
 ├── Fenced              another consumer owns the partition now
 ├── InvalidEvent        the client's mistake: an error code, a sentence, and the field
 └── ActRefused          an administrative act that cannot be done as asked
-    ├── UnknownName     there is no such site, token, goal or link
+    ├── UnknownName     there is no such site, token, goal, funnel or link
     ├── NameTaken       there is one already
     └── InvalidValue    a value that cannot be set
 """

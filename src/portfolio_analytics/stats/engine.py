@@ -22,6 +22,7 @@ it lies. Days are the site's local days.
   group_conversion_rate: by those in the same group.
 * has_done: the visit holds an event that matches, at whatever time.
 * By event:props, an event is in the group of each property that it has.
+* Funnels: see funnel.py.
 * A group appears when any sum behind its metrics is not 0. A value '' is absent and makes no group.
 """
 
@@ -35,13 +36,15 @@ from typing import Any
 import msgspec
 import psycopg
 
-from portfolio_analytics.stats import leaders, planner
+from portfolio_analytics.stats import funnel_plan, leaders, planner
+from portfolio_analytics.stats.funnel import Question
 from portfolio_analytics.stats.metric import SHARES, change
 from portfolio_analytics.stats.period import DAY, Buckets, Period, compared, resolve
 from portfolio_analytics.stats.planner import Group, Plan
 from portfolio_analytics.stats.query import Query, invalid, is_time, leaves
 from portfolio_analytics.stats.reader import Cursor, Reader, Row, fetch
 from portfolio_analytics.stats.site import Edges, Goal, Site
+from portfolio_analytics.storage.funnels import Step, steps_of
 from portfolio_analytics.storage.sql import statement
 
 Number = int | float | None
@@ -58,6 +61,10 @@ _FOR_ROWS = "SELECT set_config('enable_nestloop', 'off', true), set_config('enab
 SUM_OF_DAYS = {
     "code": "sum_of_daily_uniques",
     "warning": "Visitors without a persistent id cannot be told from day to day: each day counts them anew.",
+}
+FUNNEL_OF_DAYS = {
+    **SUM_OF_DAYS,
+    "warning": f"{SUM_OF_DAYS['warning']} Their way through a funnel ends with the day.",
 }
 ROWS_DROPPED = {
     "code": "rows_dropped",
@@ -93,6 +100,32 @@ class Answer:
     compared: Period | None
     compared_buckets: Buckets | None
     from_rows: bool
+    warnings: dict[str, dict[str, str]]
+
+
+class StepReached(msgspec.Struct):
+    """How many reached a step: visitors, or visits.
+
+    `share` is their percentage of the first step's, `drop_off` what percentage of the step before was lost,
+    `median_seconds` the time from there. Null where there is nothing to compare with.
+    """
+
+    step: Step
+    reached: int
+    share: Number
+    drop_off: Number
+    median_seconds: Number
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelAnswer:
+    """What a question about a funnel found. `total`: all visitors or visits; `entry_rate`: percent."""
+
+    site: Site
+    period: Period
+    results: list[StepReached]
+    total: int
+    entry_rate: Number
     warnings: dict[str, dict[str, str]]
 
 
@@ -142,6 +175,27 @@ class Engine:
             self._warnings(query, site, period, now),
         )
 
+    async def funnel(self, question: Question, site: Site) -> FunnelAnswer:
+        """How many went from step to step, from one consistent view of the database. Raises ApiError."""
+        now = self._clock()
+        query = question.query
+        period = resolve(query.date_range, site.zone, now, site.first_day)
+        async with self._reader.reading() as cursor:
+            await _check_patterns(cursor, query)
+            steps = question.steps or await _kept_steps(cursor, question.name, site)
+            edges = await _edges(cursor, query, site, period, of_rows=True, whole_visits=question.by_visit)
+            plan = funnel_plan.plan(question, steps, site, period, edges)
+            await cursor.execute(_FOR_ROWS)
+            rows = await fetch(cursor, plan.statement, plan.params)
+        reached = [StepReached(step, *row[:4]) for step, row in zip(steps, rows, strict=True)]
+        _, _, _, _, total, entry_rate = rows[0]
+        warnings = {}
+        if self._lacks_rows(site, period, now):
+            warnings = {"reached": ROWS_DROPPED}
+        elif period.days > 1 and not question.by_visit:
+            warnings = {"reached": FUNNEL_OF_DAYS}
+        return FunnelAnswer(site, period, reached, total, entry_rate, warnings)
+
     async def _total(self, cursor: Cursor, query: Query, site: Site, period: Period, rows: list[Row]) -> int:
         if rows or not query.offset:
             return int(rows[0][-1]) if rows else 0
@@ -154,11 +208,16 @@ class Engine:
         warnings = {}
         if any(cut.adds_days for cut in planner.cuts(query, site, period)):
             warnings = {name: SUM_OF_DAYS for name in query.metrics if name == "visitors" or name in SHARES}
-        if self._retention_days is not None and planner.needs_rows(query, site, period):
-            oldest = now - datetime.timedelta(days=self._retention_days)
-            if period.start < oldest and (site.first_day is None or site.first_day < oldest.date()):
-                warnings = dict.fromkeys(query.metrics, ROWS_DROPPED)
+        if planner.needs_rows(query, site, period) and self._lacks_rows(site, period, now):
+            warnings = dict.fromkeys(query.metrics, ROWS_DROPPED)
         return warnings
+
+    def _lacks_rows(self, site: Site, period: Period, now: datetime.datetime) -> bool:
+        """Whether rows of the period have been dropped."""
+        if self._retention_days is None:
+            return False
+        oldest = now - datetime.timedelta(days=self._retention_days)
+        return period.start < oldest and (site.first_day is None or site.first_day < oldest.date())
 
 
 async def _check_patterns(cursor: Cursor, query: Query) -> None:
@@ -171,6 +230,14 @@ async def _check_patterns(cursor: Cursor, query: Query) -> None:
                 except psycopg.errors.InvalidRegularExpression as error:
                     message = "This is not a regular expression."
                     raise invalid(message, f"{leaf.path}[2][{index}]") from error
+
+
+async def _kept_steps(cursor: Cursor, name: str | None, site: Site) -> tuple[Step, ...]:
+    """The steps of the site's funnel called `name`. Raises ApiError 400."""
+    rows = await fetch(cursor, statement("stats_funnel"), {"site_id": site.site_id, "name": name})
+    if not rows:
+        raise invalid(f"There is no funnel {name!r}.", "funnel")
+    return tuple(steps_of(rows[0][0]))
 
 
 async def _run(
@@ -189,8 +256,19 @@ async def _run(
     return plan, await fetch(cursor, plan.statement, plan.params)
 
 
-async def _edges(cursor: Cursor, query: Query, site: Site, period: Period) -> Edges:
-    """What the plan must know beforehand; asked for only where it matters."""
+async def _edges(
+    cursor: Cursor,
+    query: Query,
+    site: Site,
+    period: Period,
+    *,
+    of_rows: bool = False,
+    whole_visits: bool = False,
+) -> Edges:
+    """What the plan must know beforehand; asked for only where it matters.
+
+    `of_rows`, `whole_visits`: rows, or events before and after the period, are read in any case.
+    """
     first_day, last_day = period.start.date(), period.end.date()
     params: dict[str, Any] = {"site_id": site.site_id, "start": period.start, "end": period.end}
     params |= {"first": period.first, "last": period.last, "first_day": first_day, "last_day": last_day}
@@ -200,11 +278,11 @@ async def _edges(cursor: Cursor, query: Query, site: Site, period: Period) -> Ed
         known, months, many = (await fetch(cursor, statement("stats_days"), params))[0]
     # A visit of less than a day that is active in the period began on the day before it or later.
     params["oldest_day"] = first_day - DAY
-    if known or planner.needs_rows(query, site, period):
+    if known or of_rows or planner.needs_rows(query, site, period):
         (longest,) = (await fetch(cursor, statement("stats_oldest"), params))[0]
         params["oldest_day"] = min(longest or first_day, first_day - DAY)
     early, late = None, None
-    if planner.needs_ends(query, site, period):
+    if whole_visits or planner.needs_ends(query, site, period):
         early, late = (await fetch(cursor, statement("stats_ends"), params))[0]
     return Edges(early or period.start, late or period.end, params["oldest_day"], known, tuple(months), many)
 

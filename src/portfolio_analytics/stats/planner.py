@@ -49,9 +49,7 @@ def plan(
 
     `leading`: look for the first groups alone, if there is a way to.
     """
-    params = Params(site_id=site.site_id, site=site.name, start=period.start, end=period.end)
-    params.update(early=edges.early, late=edges.late, oldest_day=edges.oldest_day, last_day=period.end.date())
-    params.update(first_event_day=edges.early.date() - APART, last_event_day=edges.late.date() + APART)
+    params = params_of(site, period, edges)
     buckets = buckets_of(query, period)
     columns = [*_dimension_columns(query), *map(_metric, query.metrics), sql.SQL("count(*) OVER ()")]
     main = main_cut(query, period, buckets)
@@ -71,13 +69,21 @@ def plan(
     statement = sql.SQL("{}SELECT {} FROM {} m{} WHERE {} ORDER BY {}{}").format(
         head,
         sql.SQL(", ").join(columns),
-        _sums(main, site, params, edges, among),
+        sums_of(main, site, params, edges, among),
         sql.SQL("").join(wholes),
         _among(query, only, params),
         _order(query),
         _page(query, params) if only is None else sql.SQL(""),
     )
     return Plan(statement, params, buckets, lead is not None)
+
+
+def params_of(site: Site, period: Period, edges: Edges) -> Params:
+    """What every statement about a period names."""
+    params = Params(site_id=site.site_id, site=site.name, start=period.start, end=period.end)
+    params.update(early=edges.early, late=edges.late, oldest_day=edges.oldest_day, last_day=period.end.date())
+    params.update(first_event_day=edges.early.date() - APART, last_event_day=edges.late.date() + APART)
+    return params
 
 
 def leads_in(query: Query, site: Site, period: Period) -> int | None:
@@ -121,7 +127,9 @@ def needs_days(query: Query, site: Site, period: Period) -> bool:
     )
 
 
-def _sums(cut: Cut, site: Site, params: Params, edges: Edges, among: sql.Composable | None) -> sql.Composable:
+def sums_of(
+    cut: Cut, site: Site, params: Params, edges: Edges, among: sql.Composable | None
+) -> sql.Composable:
     """The cut's sums by bucket and groups, one row each; a row whose sums are all 0 is left out.
 
     `among`: an array of the values of its one group to which rollups can be narrowed down.
@@ -179,7 +187,7 @@ def _whole(
         for index, group in enumerate(cut.groups)
     ]
     return sql.SQL(" LEFT JOIN {} {} ON {}").format(
-        _sums(cut, site, params, edges, among), alias, every(same)
+        sums_of(cut, site, params, edges, among), alias, every(same)
     )
 
 

@@ -98,11 +98,15 @@ def goal_condition(goal: Goal, params: Params) -> sql.Composable:
     """Whether the event `e` reaches the goal."""
     if goal.page_pattern is None:
         return sql.SQL("e.type = {}").format(params.add(goal.event_type))
-    pattern = escape_like(goal.page_pattern).replace("*", "%")
     return sql.SQL(
         "(e.type = 'page_view' AND e.page_id IN"
         " (SELECT d.page_id FROM pages d WHERE d.site_id = %(site_id)s AND d.path LIKE {}))"
-    ).format(params.add(pattern))
+    ).format(params.add(page_like(goal.page_pattern)))
+
+
+def page_like(pattern: str) -> str:
+    """A page pattern, where * is any run of characters, as a LIKE pattern."""
+    return escape_like(pattern).replace("*", "%")
 
 
 def goals_named(leaf: Leaf, goals: tuple[Goal, ...]) -> tuple[Goal, ...]:

@@ -254,7 +254,7 @@ def leaves(tree: Filter, *, into_done: bool = True) -> Iterator[Leaf]:
 
 def site_name(value: Any, field: str) -> str:
     """A site's name as it can be looked up."""
-    name = _text(value, field) if value is not None else ""
+    name = text_of(value, field) if value is not None else ""
     if not name or len(name) > 255:
         raise invalid("This needs a site's name, such as example.com.", field)
     return name.lower()
@@ -283,7 +283,7 @@ def date_range(value: Any, field: str) -> DateRange:
 
 def bound(value: Any, field: str) -> Bound:
     """An ISO 8601 date, or a time with its offset from UTC."""
-    text = _text(value, field)
+    text = text_of(value, field)
     try:
         found: Bound = (
             datetime.date.fromisoformat(text) if len(text) == 10 else datetime.datetime.fromisoformat(text)
@@ -357,7 +357,7 @@ def _comparison(value: list[Any], path: str) -> Filter:
     name = value[1]
     if not isinstance(name, str) or not dimension.is_filter(name) or not _is_clean(name):
         raise invalid(f"There is no dimension {str(name)[:60]!r} to filter on.", f"{path}[1]")
-    values = tuple(_text(item, at) for item, at in _items(value[2], f"{path}[2]", MAX_VALUES))
+    values = tuple(text_of(item, at) for item, at in _items(value[2], f"{path}[2]", MAX_VALUES))
     if not values:
         raise invalid("A comparison needs at least one value.", f"{path}[2]")
     options = _object(value[3] if len(value) == 4 else None, f"{path}[3]", ("case_sensitive",))
@@ -468,7 +468,8 @@ def _flag(value: Any, field: str) -> bool:
     return value
 
 
-def _text(value: Any, field: str) -> str:
+def text_of(value: Any, field: str) -> str:
+    """`value`, which is text that the database can hold."""
     if not isinstance(value, str) or not _is_clean(value):
         raise invalid(f"This must be text of at most {MAX_TEXT} characters.", field)
     return value

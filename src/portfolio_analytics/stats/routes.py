@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 from portfolio_analytics.settings import spool_path
 from portfolio_analytics.shared.context import Context
 from portfolio_analytics.stats.engine import Engine
+from portfolio_analytics.stats.funnel_face import FunnelFace
 from portfolio_analytics.stats.ledger_face import LedgerFace
 from portfolio_analytics.stats.query_face import QueryFace
 from portfolio_analytics.stats.reader import Reader
@@ -33,6 +34,7 @@ def routes(context: Context, log: LogRecords) -> list[BaseRoute]:
         Route("/api/ledger", LedgerFace(quick, access, now).answer),
         Route("/api/realtime", RealtimeFace(quick, access, engine, now).answer),
         Route("/api/v2/query", QueryFace(access, engine).answer, methods=["POST"]),
+        Route("/api/v2/funnel", FunnelFace(access, engine).answer, methods=["POST"]),
         Route("/api/v1/stats/realtime/visitors", v1.visitors_now),
         Route("/api/v1/stats/aggregate", v1.aggregate),
         Route("/api/v1/stats/timeseries", v1.timeseries),

@@ -35,10 +35,10 @@ _VISIT: Final = sql.SQL(
     "v.actor, v.visitor, v.start_time, v.end_time, v.known, v.pageviews, v.events, v.engaged_ms, v.origin_id,"
     " v.client_id, v.entry_page, v.exit_page, (v.pageviews <= 1 AND v.interactions = 0) AS bounced"
 )
-_IN_PERIOD: Final = every(
+IN_PERIOD: Final = every(
     [sql.SQL("e.time >= %(start)s AND e.time < %(end)s"), in_minutes("%(start)s", "%(end)s")]
 )
-_SINCE_START: Final = every(
+SINCE_START: Final = every(
     [sql.SQL("e.time >= %(start)s AND e.time <= %(late)s"), in_minutes("%(start)s", "%(late)s")]
 )
 _COUNTS: Final = sql.SQL(
@@ -211,7 +211,7 @@ class _Writer:
             keys += _columns("v.end_time", "v.bounced", "e.time < %(end)s AS inside")
         conditions = [
             OF_VISIT,
-            _SINCE_START if finds_visits else _IN_PERIOD,
+            SINCE_START if finds_visits else IN_PERIOD,
             *self._filters(by_event=True),
             *(group.present for group in groups),
         ]
@@ -250,12 +250,12 @@ class _Writer:
             within = sql.SQL("{} AND {} = {}").format(
                 within, self._bucket("v.start_time"), self._bucket("v.end_time")
             )
-            events = sql.SQL("events e WHERE {} AND {} AND").format(OF_VISIT, _IN_PERIOD)
+            events = sql.SQL("events e WHERE {} AND {} AND").format(OF_VISIT, IN_PERIOD)
         else:
             # Only visits across an end of the period are left. They are few: each looks its events up.
             events = sql.SQL(
                 "LATERAL (SELECT * FROM events e WHERE {} AND {} AND {} OFFSET 0) e WHERE"
-            ).format(OF_VISIT, in_minutes("v.start_time", "v.end_time"), _IN_PERIOD)
+            ).format(OF_VISIT, in_minutes("v.start_time", "v.end_time"), IN_PERIOD)
         whole = sql.SQL("(SELECT v.*, {} AS b FROM v WHERE {})").format(self._bucket("v.start_time"), within)
         keys = [
             *(sql.SQL("v.{}").format(name) for name in self.names),

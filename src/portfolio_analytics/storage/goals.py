@@ -57,11 +57,16 @@ def delete(site: str, name: str, actor: str) -> Steps[None]:
     yield from audit.record(actor, "goal.delete", site_id, site, goal=name)
 
 
+def is_text(value: str) -> bool:
+    """Whether a name, a type or a pattern can be kept."""
+    return bool(value.strip()) and len(value) <= MAX_TEXT and value.isprintable()
+
+
 def _check(goal: Goal) -> None:
     if (goal.event_type is None) == (goal.page_pattern is None):
         message = "A goal has either an event_type or a page_pattern."
         raise InvalidValue("invalid_goal", message, "event_type")
     for field, value in msgspec.structs.asdict(goal).items():
-        if value is not None and not (value.strip() and len(value) <= MAX_TEXT and value.isprintable()):
+        if value is not None and not is_text(value):
             message = f"{field} has 1 to {MAX_TEXT} printable characters."
             raise InvalidValue("invalid_goal", message, field)

@@ -50,6 +50,7 @@ EMPTY: tuple[LiteralString, ...] = (
 
 REMOVE: tuple[LiteralString, ...] = (
     "DELETE FROM goals WHERE site_id = %(site_id)s",
+    "DELETE FROM funnels WHERE site_id = %(site_id)s",
     "DELETE FROM public_links WHERE site_id = %(site_id)s",
     "UPDATE tokens SET revoked_at = now() WHERE site_id = %(site_id)s AND revoked_at IS NULL",
 )
@@ -228,7 +229,7 @@ def reset(name: str, actor: str) -> Steps[Site]:
 
 
 def delete(name: str, actor: str) -> Steps[None]:
-    """End a site: its rows, settings, goals and links go, its tokens are revoked. Raises UnknownName."""
+    """End a site: rows, settings, goals, funnels and links go, its tokens are revoked. Raises UnknownName."""
     row = yield from _locked(name)
     site_id = row["site_id"]
     yield Query(_DELETE, {"site_id": site_id})
