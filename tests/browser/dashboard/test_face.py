@@ -29,6 +29,7 @@ VIEWS = {
     "live": f"?site={HISTORY}&view=live",
     "proof": f"?site={HISTORY}&view=proof",
     "settings": f"?site={HISTORY}&view=settings",
+    "no funnel yet": f"{MARCH}&tab.events=funnels",
     "details": f"{MARCH}&details=pages",
     "goals and countries": f"{MARCH}&tab.events=goals&tab.locations=countries&tab.sources=campaigns",
 }

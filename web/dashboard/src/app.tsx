@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { AdminContext } from "./admin";
 import { address, ApiFailure, call, get, isShared } from "./api/client";
 import type { Session } from "./api/types";
 import { forgetAnswers } from "./api/use-query";
@@ -72,7 +73,9 @@ export function App() {
   if (session) {
     return (
       <NavigationContext.Provider value={navigation}>
-        <Dashboard session={session} onSession={load} onSignOut={signOut} />
+        <AdminContext.Provider value={session.admin}>
+          <Dashboard session={session} onSession={load} onSignOut={signOut} />
+        </AdminContext.Provider>
       </NavigationContext.Provider>
     );
   }

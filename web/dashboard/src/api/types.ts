@@ -28,6 +28,26 @@ export interface Goal {
   page_pattern: string | null;
 }
 
+/** Reached by an event's name or a page, and where it asks for one, by a property's value. */
+export interface Step {
+  event_type?: string;
+  page_pattern?: string;
+  property?: string;
+  value?: string;
+}
+
+export interface Funnel {
+  name: string;
+  steps: Step[];
+}
+
+export interface FunnelAnswer {
+  results: { step: Step; reached: number; share: number | null; drop_off: number | null; median_seconds: number | null }[];
+  total: number;
+  entry_rate: number | null;
+  meta: { metric_warnings?: { reached?: { warning: string } } };
+}
+
 export interface PublicLink {
   name: string;
   created_at: string;

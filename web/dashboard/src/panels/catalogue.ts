@@ -79,6 +79,8 @@ export const EVENTS: PanelKind = {
     { id: "events", label: "Events", dimension: "event:name", more: ["events", "percentage"] },
     { id: "goals", label: "Goals", dimension: "event:goal", more: ["events", "conversion_rate"] },
     { id: "properties", label: "Properties", dimension: "event:props:", more: ["events", "percentage"] },
+    // By no dimension at all: the panel has something else to show.
+    { id: "funnels", label: "Funnels", dimension: "", more: [] },
   ],
 };
 

@@ -6,9 +6,11 @@ import { download, fileName, toCsv } from "../csv";
 import { dimensionLabel, PROPERTY, valueLabel } from "../dimension";
 import { withValue } from "../filter";
 import type { Metric } from "../metric";
+import { Funnels } from "../funnel/funnels";
 import { beside } from "../overview/figures";
 import { Icon } from "../ui/icon";
 import { Notice } from "../ui/notice";
+import { Skeleton } from "../ui/skeleton";
 import { Tabs } from "../ui/tabs";
 import { useNavigation } from "../view";
 import { CAMPAIGN_TABS, drilled, NEXT_TAB, type PanelKind, type Tab } from "./catalogue";
@@ -60,6 +62,8 @@ export function Panel({ kind, scope, class: name = "" }: Props) {
           <Properties scope={scope} property={view.tabs["property"] ?? ""} onProperty={(property) => choose({ property })}>
             {(property) => <Body key={property} panel={kind} tab={{ ...tab, dimension: PROPERTY + property }} scope={scope} onChoose={filter} />}
           </Properties>
+        ) : chosen.id === "funnels" ? (
+          <Funnels scope={scope} name={view.tabs["funnel"] ?? ""} onName={(funnel) => choose({ funnel })} />
         ) : (
           <Body key={`${chosen.id} ${tab.dimension}`} panel={kind} tab={tab} scope={scope} onChoose={filter} />
         )}
@@ -139,11 +143,3 @@ function emptyText(tab: Tab): string {
   }
   return "Nothing in this period.";
 }
-
-const Skeleton = () => (
-  <div class="skeletons" aria-hidden="true">
-    {[92, 74, 61, 44, 38, 25, 17].map((width) => (
-      <span key={width} class="skeleton" style={{ width: `${width}%` }} />
-    ))}
-  </div>
-);

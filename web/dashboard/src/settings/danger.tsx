@@ -19,7 +19,7 @@ export function Danger({ site, onDone }: { site: string; onDone: () => void }) {
     go({ site: next, page: "overview", filters: [] });
   };
   return (
-    <Section title="Reset or delete" lead="Both are for good. A reset forgets all numbers; a delete takes the goals, links and tokens too." failure={act.failure}>
+    <Section title="Reset or delete" lead="Both are for good. A reset forgets all numbers; a delete takes the goals, funnels, links and tokens too." failure={act.failure}>
       <div class="form-row form">
         <label class="grow">
           Type {site} to go on

@@ -2,6 +2,7 @@ interface Item {
   key: string;
   name: string;
   note: string;
+  onEdit?: () => void;
   act: string;
   onAct: () => void;
 }
@@ -15,6 +16,11 @@ export function Items({ items, empty }: { items: Item[]; empty: string }) {
         <li key={item.key}>
           <strong>{item.name}</strong>
           <span class="soft">{item.note}</span>
+          {item.onEdit && (
+            <button type="button" class="button bare" aria-label={`Edit ${item.name}`} onClick={item.onEdit}>
+              Edit
+            </button>
+          )}
           <button type="button" class="button bare danger" aria-label={`${item.act} ${item.name}`} onClick={item.onAct}>
             {item.act}
           </button>

@@ -8,6 +8,7 @@ import { snippet } from "../welcome";
 import { AddSite } from "./add-site";
 import { Danger } from "./danger";
 import { Exclusions } from "./exclusions";
+import { FunnelSettings } from "./funnels";
 import { Goals } from "./goals";
 import { Links } from "./links";
 import { Section } from "./section";
@@ -39,6 +40,7 @@ export function Settings({ session, site, onSession }: Props) {
           <SiteName site={data} onChanged={onSession} onRenew={renew} />
           <Exclusions site={data} onChanged={renew} />
           <Goals site={data.name} />
+          <FunnelSettings site={data.name} />
           <Links site={data.name} />
         </>
       )}

@@ -8,6 +8,7 @@ const SHAPES = {
   left: "M15 5l-7 7 7 7",
   right: "M9 5l7 7-7 7",
   down: "M6 9l6 6 6-6",
+  up: "M6 15l6-6 6 6",
   calendar: "M4 6h16v14H4zM4 10h16M8 3v4M16 3v4",
   table: "M4 5h16v14H4zM4 10h16M4 14.5h16M10 5v14",
   chart: "M4 18l5-6 4 3 7-9",
