@@ -62,6 +62,7 @@ FILTERS: dict[str, list[Any]] = {
     "goal": ["is", "event:goal", ["Signup"]],
     "property": ["is", "event:props:plan", ["pro"]],
 }
+FUNNEL = [{"page_pattern": "/"}, {"page_pattern": "/docs*"}, {"event_type": "signup"}]
 LOG_DAYS = 7
 """LOG_RETENTION_DAYS, unless it is set."""
 GOALS = {"Signup": "signup", "Click": "click"}
@@ -180,6 +181,8 @@ def measure_queries(database: str, *, events: int, rounds: int, smaller: str | N
                 if days == 365:
                     raw = [_raw(connection, RAW[name], _days(days, 0))]
                     figures.append(ratio(f"{name}, {title}: raw rows against ours", raw, [median(times)]))
+        times = [ask(_question({"steps": FUNNEL}, 30, number)) for number in range(2 * rounds)]
+        figures.append(figure(f"funnel of {len(FUNNEL)} steps, 30 days, {events:,} events", "ms", times))
         filtered = []
         for name, condition in FILTERS.items():
             times = [
@@ -235,8 +238,9 @@ def _asker(database: str) -> Iterator[Ask]:
 
 
 def _ask(port: int, query: dict[str, Any]) -> float:
+    path = "funnel" if "steps" in query else "query"
     post = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/v2/query",
+        f"http://127.0.0.1:{port}/api/v2/{path}",
         data=msgspec.json.encode(query),
         headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"},
     )

@@ -87,6 +87,7 @@ def test_a_funnel_is_made_where_there_is_none(look: SignedIn) -> None:
     expect(dialog.get_by_label("Step 1: page, * for anything")).to_have_value("/pric*")
     expect(dialog.get_by_role("button", name="Step 1: move down")).to_be_focused()
     dialog.get_by_role("button", name="Step 2: move down").press("Enter")
+    expect(dialog.get_by_role("status")).to_have_text("Last 30 days: 0 → 0 → 0 visitors")
     dialog.get_by_label("Name", exact=True).fill("Sale")
     dialog.get_by_label("Name", exact=True).press("Enter")
     expect(dialog).to_have_count(0)

@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { call } from "../api/client";
-import type { Scope } from "../api/query";
-import { about } from "../api/query";
-import type { Funnel, Step } from "../api/types";
+import { address, call } from "../api/client";
+import { about, type Scope } from "../api/query";
+import type { Funnel, FunnelAnswer, Step } from "../api/types";
 import { usePropertyNames } from "../api/use-property-names";
-import { useQuery } from "../api/use-query";
+import { useFound, useQuery } from "../api/use-query";
+import { formatCount } from "../format";
 import { sitePath } from "../settings/settings";
 import { useAct } from "../settings/use-act";
 import { Dialog } from "../ui/dialog";
@@ -14,6 +14,7 @@ import { stepLabel } from "./step";
 const FEWEST = 2;
 const MOST = 8;
 const OFFERED = 100;
+const PAUSE_MS = 400;
 
 type Kind = "page_pattern" | "event_type";
 
@@ -173,6 +174,7 @@ export function FunnelEditor({ site, funnel, onSaved, onClose }: Props) {
           })}
         </ol>
         <Offered site={site} properties={steps.some(({ property }) => property !== null)} />
+        <Preview site={site} steps={complete ? steps.map(stepOf) : null} />
         {act.failure && (
           <p class="wrong" role="alert">
             {act.failure.message}
@@ -191,6 +193,23 @@ export function FunnelEditor({ site, funnel, onSaved, onClose }: Props) {
         </div>
       </form>
     </Dialog>
+  );
+}
+
+/** What the steps would say of the last 30 days, once nothing was typed for a moment. */
+function Preview({ site, steps }: { site: string; steps: Step[] | null }) {
+  const question = steps && JSON.stringify({ site_id: site, date_range: "30d", steps });
+  const [wanted, setWanted] = useState(question);
+  useEffect(() => {
+    const timer = setTimeout(() => setWanted(question), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [question]);
+  const { data, busy } = useFound(wanted, 0, (signal) => call<FunnelAnswer>("POST", address("/api/v2/funnel"), JSON.parse(wanted ?? ""), signal));
+  const known = data && question !== null && question === wanted && !busy;
+  return (
+    <p class="soft" role="status">
+      {known ? `Last 30 days: ${data.results.map(({ reached }) => formatCount(reached)).join(" → ")} visitors` : " "}
+    </p>
   );
 }
 

@@ -2,6 +2,7 @@ import type { FunnelAnswer } from "../api/types";
 import { formatCount, formatDuration, formatMetric } from "../format";
 import { stepLabel } from "./step";
 
+const visitors = (count: number) => `${formatCount(count)} ${count === 1 ? "visitor" : "visitors"}`;
 const percent = (value: number | null | undefined) => formatMetric("percentage", value);
 
 /** How many went from step to step: side by side where there is room, one below the other on a phone. */
@@ -13,10 +14,10 @@ export function Way({ answer }: { answer: FunnelAnswer }) {
     <>
       <p class="way-sum">
         {entered === 0 ? (
-          <>Nobody entered: none of {formatCount(total)} visitors did the first step.</>
+          <>Nobody entered: none of {visitors(total)} did the first step.</>
         ) : (
           <>
-            <strong>{percent(last?.share)}</strong> went all the way: {formatCount(last?.reached ?? 0)} of the {formatCount(entered)} visitors who entered.
+            <strong>{percent(last?.share)}</strong> went all the way: {formatCount(last?.reached ?? 0)} of the {visitors(entered)} who entered.
           </>
         )}
       </p>
@@ -34,7 +35,7 @@ export function Way({ answer }: { answer: FunnelAnswer }) {
                   {stepLabel(step)}
                 </span>
                 <span>
-                  <strong>{formatCount(reached)}</strong> <span class="soft">{index === 0 ? "visitors" : percent(share)}</span>
+                  <strong>{formatCount(reached)}</strong> <span class="soft">{index > 0 ? percent(share) : reached === 1 ? "visitor" : "visitors"}</span>
                 </span>
                 {index === 0 && <span class="soft">{percent(entry_rate)} of all</span>}
                 {drop_off !== null && <span class={drop_off > 0 ? "worse" : "soft"}>{percent(drop_off)} dropped off</span>}
