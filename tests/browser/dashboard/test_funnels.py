@@ -92,7 +92,7 @@ def test_a_funnel_is_made_where_there_is_none(look: SignedIn) -> None:
     dialog.get_by_label("Name", exact=True).press("Enter")
     expect(dialog).to_have_count(0)
     assert way(page) == WAY
-    expect(panel(page, "Events")).to_contain_text("50% went all the way: 31 of the 62 visitors who entered.")
+    expect(panel(page, "Events")).to_contain_text("50% went all the way: 31 of the 62 visitors that entered.")
 
     page.get_by_role("link", name="Settings").click()
     funnels = page.get_by_role("region", name="Funnels", exact=True)
@@ -113,6 +113,10 @@ def test_a_funnel_obeys_filters_and_period(look: SignedIn, sale: None, tmp_path:
     saved.value.save_as(file)
     assert file.name == "history.example_funnel_Sale.csv"
     assert read_csv(file)[2] == ["/signup", "10", "50", "50", "60"]
+    panel(page, "Events").get_by_role("button", name="Visits", exact=True).click()
+    expect(panel(page, "Events")).to_contain_text("10 of the 20 visits that entered.")
+    assert way(page)[0] == ["/pric*", "20 visits", "50% of all"]
+    assert "tab.by=visit" in page.url
     page.goto(page.url.replace("2025", "2024"))
     expect(panel(page, "Events")).to_contain_text("Nobody entered")
 

@@ -45,6 +45,7 @@ export interface FunnelAnswer {
   results: { step: Step; reached: number; share: number | null; drop_off: number | null; median_seconds: number | null }[];
   total: number;
   entry_rate: number | null;
+  query: { by: "visitor" | "visit" };
   meta: { metric_warnings?: { reached?: { warning: string } } };
 }
 

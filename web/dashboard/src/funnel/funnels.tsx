@@ -11,16 +11,22 @@ import { Skeleton } from "../ui/skeleton";
 import { FunnelEditor } from "./editor";
 import { stepLabel } from "./step";
 import { useFunnels } from "./use-funnels";
-import { Way } from "./way";
+import { Way, type By } from "./way";
 
 interface Props {
   scope: Scope;
   name: string;
-  onName: (name: string) => void;
+  by: By;
+  onChoose: (chosen: { funnel: string } | { by: By }) => void;
 }
 
+const BY: [By, string][] = [
+  ["visitor", "Visitors"],
+  ["visit", "Visits"],
+];
+
 /** Chooses one of the site's funnels and shows it; who may, makes and changes them here too. */
-export function Funnels({ scope, name, onName }: Props) {
+export function Funnels({ scope, name, by, onChoose }: Props) {
   const admin = useContext(AdminContext);
   const [changed, setChanged] = useState(0);
   const [edited, setEdited] = useState<Funnel | "new" | null>(null);
@@ -32,7 +38,7 @@ export function Funnels({ scope, name, onName }: Props) {
     <>
       {chosen && (
         <div class="way-tools">
-          <select class="field" aria-label="Funnel" value={chosen.name} onChange={(event) => onName(event.currentTarget.value)}>
+          <select class="field" aria-label="Funnel" value={chosen.name} onChange={(event) => onChoose({ funnel: event.currentTarget.value })}>
             {funnels.map((each) => (
               <option key={each.name}>{each.name}</option>
             ))}
@@ -47,9 +53,16 @@ export function Funnels({ scope, name, onName }: Props) {
               </button>
             </>
           )}
+          <div class="segments" role="group" aria-label="Whose way">
+            {BY.map(([each, label]) => (
+              <button key={each} type="button" aria-pressed={each === by} onClick={() => onChoose({ by: each })}>
+                {label}
+              </button>
+            ))}
+          </div>
         </div>
       )}
-      {!data ? <Skeleton /> : chosen ? <Chosen funnel={chosen} scope={scope} /> : <Invitation onAccept={admin ? () => setEdited("new") : null} />}
+      {!data ? <Skeleton /> : chosen ? <Chosen funnel={chosen} scope={scope} by={by} /> : <Invitation onAccept={admin ? () => setEdited("new") : null} />}
       {edited && (
         <FunnelEditor
           site={scope.site}
@@ -58,7 +71,7 @@ export function Funnels({ scope, name, onName }: Props) {
           onSaved={(saved) => {
             setEdited(null);
             setChanged(changed + 1);
-            onName(saved);
+            onChoose({ funnel: saved });
           }}
         />
       )}
@@ -66,9 +79,9 @@ export function Funnels({ scope, name, onName }: Props) {
   );
 }
 
-function Chosen({ funnel, scope }: { funnel: Funnel; scope: Scope }) {
+function Chosen({ funnel, scope, by }: { funnel: Funnel; scope: Scope; by: By }) {
   // By its steps: so a funnel that was changed is asked about anew.
-  const question = { ...about(scope), steps: funnel.steps };
+  const question = { ...about(scope), steps: funnel.steps, by };
   const load = (signal: AbortSignal) => call<FunnelAnswer>("POST", address("/api/v2/funnel"), question, signal);
   const { data, failure, stale, retry } = useFound(JSON.stringify(question), useContext(RefreshContext), load);
   if (failure && !data) return <Notice failure={failure} onRetry={retry} part />;
@@ -77,7 +90,7 @@ function Chosen({ funnel, scope }: { funnel: Funnel; scope: Scope }) {
     download(
       fileName(scope.site, "funnel", funnel.name),
       toCsv([
-        ["step", "visitors", "share", "drop_off", "median_seconds"],
+        ["step", `${by}s`, "share", "drop_off", "median_seconds"],
         ...(data?.results ?? []).map((row) => [stepLabel(row.step), row.reached, row.share, row.drop_off, row.median_seconds]),
       ]),
     );

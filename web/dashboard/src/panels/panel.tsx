@@ -63,7 +63,7 @@ export function Panel({ kind, scope, class: name = "" }: Props) {
             {(property) => <Body key={property} panel={kind} tab={{ ...tab, dimension: PROPERTY + property }} scope={scope} onChoose={filter} />}
           </Properties>
         ) : chosen.id === "funnels" ? (
-          <Funnels scope={scope} name={view.tabs["funnel"] ?? ""} onName={(funnel) => choose({ funnel })} />
+          <Funnels scope={scope} name={view.tabs["funnel"] ?? ""} by={view.tabs["by"] === "visit" ? "visit" : "visitor"} onChoose={choose} />
         ) : (
           <Body key={`${chosen.id} ${tab.dimension}`} panel={kind} tab={tab} scope={scope} onChoose={filter} />
         )}
