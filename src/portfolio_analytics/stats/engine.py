@@ -184,9 +184,8 @@ class Engine:
             await _check_patterns(cursor, query)
             steps = question.steps or await _kept_steps(cursor, question.name, site)
             edges = await _edges(cursor, query, site, period, of_rows=True, whole_visits=question.by_visit)
-            plan = funnel_plan.plan(question, steps, site, period, edges)
             await cursor.execute(_FOR_ROWS)
-            rows = await fetch(cursor, plan.statement, plan.params)
+            rows = await fetch(cursor, *funnel_plan.plan(question, steps, site, period, edges))
         reached = [StepReached(step, *row[:4]) for step, row in zip(steps, rows, strict=True)]
         _, _, _, _, total, entry_rate = rows[0]
         warnings = {}

@@ -17,7 +17,6 @@ from portfolio_analytics.stats.cut import main_cut
 from portfolio_analytics.stats.dimension import PROPS
 from portfolio_analytics.stats.funnel import Question
 from portfolio_analytics.stats.period import Period, day_starts
-from portfolio_analytics.stats.planner import Plan
 from portfolio_analytics.stats.predicate import (
     ACTIVE,
     OF_VISIT,
@@ -33,7 +32,7 @@ from portfolio_analytics.stats.rows import IN_PERIOD, SINCE_START
 from portfolio_analytics.stats.site import Edges, Site
 from portfolio_analytics.storage.funnels import Step
 
-# Known visitors have the day -1.
+# Visitors with a persistent id have the day -1.
 _OF_VISITOR: Final = ("visitor", "day")
 _OF_VISIT: Final = ("actor", "start_time")
 
@@ -65,7 +64,9 @@ WINDOW o AS (ORDER BY s.step) ORDER BY s.step
 """)
 
 
-def plan(question: Question, steps: Sequence[Step], site: Site, period: Period, edges: Edges) -> Plan:
+def plan(
+    question: Question, steps: Sequence[Step], site: Site, period: Period, edges: Edges
+) -> tuple[sql.Composed, Params]:
     """A row for each step: how many reached it, their percentage of the first step's, the percentage of the
     step before that was lost, the median of seconds since then; and, the same in each row, how many there are
     in all, and what percentage of them entered.
@@ -99,7 +100,7 @@ def plan(question: Question, steps: Sequence[Step], site: Site, period: Period, 
     ways = [_way(step, each) for step in range(1, len(steps) + 1)]
     everybody = planner.sums_of(main_cut(query, period, None), site, params, edges, None)
     answer = _answer(len(steps), query.metrics[0], everybody)
-    return Plan(sql.SQL("").join([hits, *ways, answer]), params, None)
+    return sql.SQL("").join([hits, *ways, answer]), params
 
 
 def _does(index: int, step: Step, params: Params) -> sql.Composable:

@@ -57,8 +57,9 @@ export function FunnelEditor({ site, funnel, onSaved, onClose }: Props) {
   const list = useRef<HTMLOListElement>(null);
   // What moves loses the focus: it goes on with the same button, or the other one where it cannot go further.
   useEffect(() => {
-    const buttons = moved && list.current?.querySelectorAll<HTMLButtonElement>(`[data-step="${moved.id}"] .move`);
-    if (buttons) [...buttons].sort((a, b) => Number(b.value) * moved.by - Number(a.value) * moved.by).find((button) => !button.disabled)?.focus();
+    if (!moved) return;
+    const button = (by: number) => list.current?.querySelector<HTMLElement>(`[data-step="${moved.id}"] .move[value="${by}"]:not(:disabled)`);
+    (button(moved.by) ?? button(-moved.by))?.focus();
   }, [moved]);
   const complete = steps.length >= FEWEST && steps.every(isComplete);
   const usual = complete ? `${stepLabel(stepOf(steps[0] as Draft))} → ${stepLabel(stepOf(steps[steps.length - 1] as Draft))}` : "";
