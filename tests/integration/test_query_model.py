@@ -26,7 +26,7 @@ from tests.integration.reference_model import Goal, Model
 from tests.integration.stats_history import Feeder, Site, at, flatten, record
 
 EXAMPLES = int(os.environ.get("QUERY_EXAMPLES", "100"))
-FUNNEL_EXAMPLES = EXAMPLES // 6
+FUNNEL_EXAMPLES = EXAMPLES // 8
 
 GOALS = (
     Goal("Signup", "signup", None),

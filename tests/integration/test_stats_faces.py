@@ -377,6 +377,11 @@ class TestFunnel:
             found = await self.ask(client, steps=steps, date_range=["2026-03-05", "2026-03-06"], by=by)
             assert ([row["reached"] for row in found["results"]], found["total"]) == (reached, total), by
             assert ("metric_warnings" in found["meta"]) is (by == "visitor")
+        for day, reached in (("2026-03-05", [1, 1]), ("2026-03-06", [0, 0])):
+            found = await self.ask(client, steps=steps, date_range=[day, day], by="visit")
+            assert [row["reached"] for row in found["results"]] == reached, (
+                "a visit is of the day it starts on"
+            )
 
     async def test_text_that_could_be_sql_is_text(self, client: httpx.AsyncClient) -> None:
         for text in ("'; DROP TABLE events; --", "%s", "%(site_id)s", "{}", "\\", '"'):
