@@ -55,7 +55,8 @@ class Settings:
     """One process's settings. Field names are the environment's names in lower case.
 
     Rate limits are a second's, in each worker process; 0 is none. `rate_limit_address` and `rate_limit_site`
-    count events without a token by network and by site, `rate_limit_token` requests of one token. Without
+    count events without a token by network and by site, `rate_limit_visitor` (a day's) by visitor and by
+    session, `rate_limit_token` requests of one token. Without
     `workers` each command decides (app/cores.py).
     """
 
@@ -91,6 +92,7 @@ class Settings:
     allowed_query_params: tuple[str, ...] = ()
     rate_limit_address: int = 500
     rate_limit_site: int = 50_000
+    rate_limit_visitor: int = 50_000
     rate_limit_token: int = 500
     log_level: str = "INFO"
     log_format: str = "text"
@@ -141,6 +143,7 @@ class Settings:
             allowed_query_params=source.read("ALLOWED_QUERY_PARAMS", _words, ()),
             rate_limit_address=source.integer("RATE_LIMIT_ADDRESS", 500, 0, 10**9),
             rate_limit_site=source.integer("RATE_LIMIT_SITE", 50_000, 0, 10**9),
+            rate_limit_visitor=source.integer("RATE_LIMIT_VISITOR", 50_000, 0, 10**9),
             rate_limit_token=source.integer("RATE_LIMIT_TOKEN", 500, 0, 10**9),
             log_level=source.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
             log_format=source.choice("LOG_FORMAT", LOG_FORMATS, "text"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import threading
@@ -10,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -19,7 +21,7 @@ from portfolio_analytics.storage.embedded import EmbeddedPostgres
 from tests.faults.load import Load, uuid7
 from tests.faults.pipeline import Pipeline, number
 from tests.faults.postgres_proxy import PostgresProxy
-from tests.faults.process import Process, Server, end_postgres, eventually
+from tests.faults.process import STOP_SECONDS, Process, Server, end_postgres, eventually
 from tests.oracle import assert_exactly_once, stored_ids
 
 HURT_SECONDS = (0.5, 4.0)
@@ -88,6 +90,9 @@ class Rounds:
         self._faults: dict[str, Mapping[str, Fault]] = {
             "consumer": {
                 "consumer killed": lambda chance: self._kill(chance.choice(pipeline.consumers), chance),
+                "process of a consumer killed": lambda chance: self._kill_one(
+                    chance.choice(pipeline.consumers), chance
+                ),
                 "consumer ended": lambda chance: self._terminate(chance.choice(pipeline.consumers), chance),
                 "consumer stopped": lambda chance: self._pause(
                     chance.choice(pipeline.consumers), chance.choice((1.0, 3.0, BEYOND_SESSION_SECONDS))
@@ -218,6 +223,15 @@ class Rounds:
     def _kill(self, process: Process, chance: random.Random) -> None:
         process.kill()
         self._start(process, chance)
+
+    def _kill_one(self, process: Process, chance: random.Random) -> None:
+        """A worker, which is started again, or who keeps them, without whom they end."""
+        victim = chance.choice(process.tree())
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        if victim == process.pid:
+            process.wait(STOP_SECONDS)
+            self._start(process, chance)
 
     def _terminate(self, process: Process, chance: random.Random) -> None:
         # One that is still starting has no handler for the signal yet.

@@ -36,6 +36,7 @@ def proxied(own_postgres: EmbeddedPostgres) -> Iterator[PostgresProxy]:
 @pytest.fixture
 def pipeline(kafka_cluster: KafkaCluster, proxied: PostgresProxy, tmp_path: Path) -> Iterator[Pipeline]:
     found = Pipeline(kafka_cluster, proxied.url, tmp_path, ports=free_ports(2), consumers=2)
+    found.consumers[0].use({"WORKERS": "2"})
     try:
         found.start()
         yield found

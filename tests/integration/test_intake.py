@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -551,6 +551,31 @@ def test_sites_by_list_and_by_number(database: str, tmp_path: Path, free_port: i
             assert (answer.status, answer.json["error"]) == (422, "unknown_site")
     with IntakeServer(database, tmp_path, free_port, MAX_SITES="2") as server:
         assert [server.post(site=f"{n}.example").status for n in (1, 2, 3, 1, 2)] == [201, 201, 422, 201, 201]
+
+
+def test_a_visitor_begins_no_sessions_without_end(database: str, tmp_path: Path, free_port: int) -> None:
+    limits = {"TRUSTED_PROXIES": "127.0.0.1", "RATE_LIMIT_VISITOR": "200", "WORKERS": "1"}
+    browser = {"User-Agent": "Mozilla/5.0 Firefox/120.0"}
+    with IntakeServer(database, tmp_path, free_port, **limits) as server:
+
+        def send(first: int, last: int, headers: Mapping[str, str]) -> list[str]:
+            events = [
+                {"event_type": "page_view", "page": "/", "session_id": f"s{number}"}
+                for number in range(first, last)
+            ]
+            answer = server.batch(msgspec.json.encode(events), {**browser, **headers})
+            return [result.get("error", result["status"]) for result in answer.json["results"]]
+
+        somebody = {"X-Forwarded-For": "8.8.8.8"}
+        assert send(0, 250, somebody) == ["success"] * 200 + ["rate_limited"] * 50
+        sessions = [found.session or "" for found in server.records()]
+        assert sessions[:4] == ["s0", "s1", "s2", "s3"]
+        assert all(session.startswith("one of many: ") for session in sessions[4:])
+        assert send(0, 4, {"X-Forwarded-For": "9.9.9.9"}) == ["success"] * 4
+        # Neither a token's nor those of a local network.
+        assert send(0, 250, {**somebody, **TOKEN}) == ["success"] * 250
+        assert send(0, 250, {"X-Forwarded-For": "10.0.0.1"}) == ["success"] * 250
+        assert {found.session for found in server.records()[204:]} == {f"s{n}" for n in range(250)}
 
 
 def test_consent_required_and_automation_blocked(database: str, tmp_path: Path, free_port: int) -> None:

@@ -121,7 +121,7 @@ class HttpApp:
         bodies = BodyReader(self._deadlines)
         self._bridge = AsgiBridge(self._starlette(context), bodies, self._seen, self._extra_headers)
         policy = Policy(settings.consent == "required", settings.block_automation)
-        limits = Limits(settings.rate_limit_address, settings.rate_limit_site)
+        limits = Limits(settings.rate_limit_address, settings.rate_limit_site, settings.rate_limit_visitor)
         recorder = Recorder(
             self._tally.worker,
             policy,

@@ -1,29 +1,40 @@
-"""How many events anybody may send without a token: by network, and by site."""
+"""How many events anybody may send without a token: by network, by site, and by visitor."""
 
 from __future__ import annotations
 
 import math
+import zlib
 
+from portfolio_analytics.producer.daily_counts import DailyCounts
 from portfolio_analytics.producer.sender import Sender
 from portfolio_analytics.shared.errors import InvalidEvent
 from portfolio_analytics.shared.ratelimit import KeyMaker, limiter
 
+DAY_MS = 86_400_000
+MANY_SHARE = 50
+"""From a fiftieth of a visitor's limit on it is more than one person, or none."""
+SESSIONS_OF_MANY = 1_024
+
 
 class Limits:
-    """Counts in one worker process. Rates are events a second; 0 is no limit.
+    """Counts in one worker process. Rates are events a second, for visitors events a day; 0 is no limit.
 
     Addresses that are not of the public Internet are not limited: behind them stand the machine itself,
     a local network, or a proxy that nobody named in TRUSTED_PROXIES, with all its clients.
     """
 
-    def __init__(self, address_rate: int, site_rate: int) -> None:
+    def __init__(self, address_rate: int, site_rate: int, visitor_rate: int) -> None:
         self._addresses = limiter("address", address_rate)
         self._sites = limiter("site", site_rate)
         self._keys = KeyMaker()
+        self._visitor_rate = visitor_rate
+        self._visitors = DailyCounts()
+        self._sessions = DailyCounts()
 
     def sender(self, sender: Sender, events: int, now: float) -> None:
         """Book `events` of a sender at `now` (steady seconds). Raises ApiError 429."""
-        if self._addresses is None or sender.principal is not None or not is_public(sender.address):
+        sender.limited = sender.principal is None and is_public(sender.address)
+        if self._addresses is None or not sender.limited:
             return
         key = self._keys.of_address(sender.address)
         wait = self._addresses.allow(key, now, events)
@@ -41,6 +52,31 @@ class Limits:
                 f"Too many events for this site; try again in {math.ceil(wait)} s.",
                 status=429,
             )
+
+    def visitor(self, sender: Sender, site: str, visitor: int, session: str | None, now: int) -> str | None:
+        """Book an event of a visitor and of its session at `now` (Unix ms); the session to record it in.
+
+        The consumer looks at all of a visitor's visits of a day, and at all pages of a visit, whenever one of
+        its events comes. So who sends more than a person does is one of a bounded number of sessions, and
+        who goes on and on is refused. Raises InvalidEvent 429.
+        """
+        if not (self._visitor_rate and sender.limited):
+            return session
+        day = now // DAY_MS
+        events = most = self._visitors.add(visitor, day)
+        if session is not None:
+            most = max(most, self._sessions.add(hash((site, session)), day))
+        if most > self._visitor_rate:
+            raise InvalidEvent(
+                "rate_limited",
+                f"This visitor, or session, has sent {self._visitor_rate} events today; try again tomorrow.",
+                status=429,
+            )
+        if session is not None and events > self._visitor_rate // MANY_SHARE:
+            # The same in every worker, which Python's own hash is not.
+            number = zlib.crc32(session.encode("utf-8", "surrogatepass")) % SESSIONS_OF_MANY
+            return f"one of many: {number}"
+        return session
 
 
 def is_public(address: str) -> bool:

@@ -109,7 +109,7 @@ class Recorder:
         if visitor is None or event.visitor_id is not None or event.visitor is not None:
             visitor = self._visitor(event, sender, standing, now)
         place = self._place(event, standing) if may_import else standing.place
-        session = event.session_id or None
+        session = self._limits.visitor(sender, site.name, visitor.hash, event.session_id or None, now)
         before = visitor.before if session is None else None
         record = EventRecord(
             id=identity.id,

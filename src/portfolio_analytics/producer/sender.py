@@ -26,13 +26,14 @@ class Standing(msgspec.Struct, gc=False):
 
 
 class Sender:
-    """One request's sender. `address` stays in this process; `signal` is a reason to record nothing.
+    """One request's sender. `address` stays in this process; `signal` is a reason to record nothing;
+    `limited`, which the limits say, whether it is anybody of the public Internet.
 
     `standings` keeps what was found out for one event for the next ones of a batch, by the user agent and
     the site that an event names and its page's host; a text is a reason to ignore it.
     """
 
-    __slots__ = ("address", "origin_host", "principal", "signal", "standings", "user_agent")
+    __slots__ = ("address", "limited", "origin_host", "principal", "signal", "standings", "user_agent")
 
     def __init__(
         self,
@@ -47,4 +48,5 @@ class Sender:
         self.origin_host = origin_host
         self.signal = signal
         self.principal = principal
+        self.limited = False
         self.standings: dict[tuple[str | None, str | None, str | None], Standing | str] = {}

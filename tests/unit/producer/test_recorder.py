@@ -47,7 +47,7 @@ README_EXAMPLE = b"""{
   "screen_width": 1920,
   "screen_height": 1080
 }"""
-UNLIMITED = Limits(0, 0)
+UNLIMITED = Limits(0, 0, 0)
 IMPORTER = Principal("importer", frozenset({"import"}))
 
 

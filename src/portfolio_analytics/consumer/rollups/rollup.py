@@ -11,6 +11,7 @@ adding two numbers, a quarter of what adding ten costs; `measures` takes the num
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from enum import IntEnum
 from functools import lru_cache
 from struct import Struct
@@ -89,6 +90,14 @@ def cells(visits: Iterable[Visit], client: Callable[[int], Client], origin: Call
 
     `client` and `origin` look dictionary ids up.
     """
+    sums, known = _sums(visits, client, origin)
+    return {key: cell + (VISITORS + KNOWN if key in known else VISITORS) for key, cell in sums.items()}
+
+
+def _sums(
+    visits: Iterable[Visit], client: Callable[[int], Client], origin: Callable[[int], Origin]
+) -> tuple[Cells, set[CellKey]]:
+    """What visits add to each cell beside their visitor; the cells in which the visitor is known."""
     sums: Cells = {}
     known: set[CellKey] = set()
     for visit in visits:
@@ -108,7 +117,7 @@ def cells(visits: Iterable[Visit], client: Callable[[int], Client], origin: Call
         add(sums, found)
         if visit.known:
             known |= found.keys()
-    return {key: cell + (VISITORS + KNOWN if key in known else VISITORS) for key, cell in sums.items()}
+    return sums, known
 
 
 def add(total: Cells, cells: Cells, sign: int = 1) -> None:
@@ -143,8 +152,36 @@ class CellChanges:
                 if len(before) == 1 and _goes_on(before[0], new):
                     self._more(before[0], new)
                     return
-        add(self._cells, cells([*after, *others], self._client, self._origin))
-        add(self._cells, cells([*before, *others], self._client, self._origin), -1)
+        sums_before, known_before = _sums(before, self._client, self._origin)
+        sums_after, known_after = _sums(after, self._client, self._origin)
+        wanted = sums_before.keys() | sums_after.keys()
+        counted, known = self._counted(others, wanted)
+        for key in wanted:
+            cell = sums_after.get(key, 0) - sums_before.get(key, 0)
+            if key not in counted:
+                cell += ((key in sums_after) - (key in sums_before)) * VISITORS
+            if key not in known:
+                cell += ((key in known_after) - (key in known_before)) * KNOWN
+            self._add(key, cell)
+
+    def _counted(
+        self, visits: list[Visit], wanted: AbstractSet[CellKey]
+    ) -> tuple[set[CellKey], set[CellKey]]:
+        """Which of the cells `wanted` count the visitor of `visits` in any case, and which as known.
+
+        Of somebody with many visits a few say it of most cells.
+        """
+        counted: set[CellKey] = set()
+        known: set[CellKey] = set()
+        to_know = len(wanted) if any(visit.known for visit in visits) else 0
+        for visit in visits:
+            if len(counted) == len(wanted) and len(known) == to_know:
+                break
+            found = _sums([visit], self._client, self._origin)[0].keys() & wanted
+            counted |= found
+            if visit.known:
+                known |= found
+        return counted, known
 
     def cells(self) -> Cells:
         """What to add to each cell."""
