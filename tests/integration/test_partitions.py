@@ -46,8 +46,8 @@ def test_two_that_need_a_new_day_at_once(database: str) -> None:
 
 NOON = datetime.datetime(2031, 5, 17, 12, tzinfo=datetime.UTC)
 SPAN = {
-    "site_id": 1, "since": NOON, "now": NOON, "start": NOON, "end": NOON, "first_day": DAY, "last_day": DAY,
-    "oldest_day": DAY, "low": None, "high": None,
+    "site_id": 1, "site_ids": [1], "since": NOON, "now": NOON, "start": NOON, "end": NOON,
+    "first_day": DAY, "last_day": DAY, "oldest_day": DAY, "low": None, "high": None,
 }  # fmt: skip
 MINUTE = "date_bin('00:01:00'::interval"
 HOUR = "date_bin('01:00:00'::interval"
