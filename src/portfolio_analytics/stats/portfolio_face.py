@@ -49,20 +49,19 @@ class PortfolioFace:
         figures = [portfolio.total(found) for found in await _count(cursor, wholes)]
         shown = portfolio.page(asked, figures, [site.name for site in sites])
         # All else is read of the sites that are shown alone.
-        before = [portfolio.whole(sites[n], periods.before(sites[n])) for n in shown]
+        before = await _count(cursor, [portfolio.whole(sites[n], periods.before(sites[n])) for n in shown])
         series = [portfolio.series(sites[n], periods.of(sites[n])) for n in shown]
-        found = await _count(cursor, [*before, *(part for part in series if part.is_kept(oldest))])
+        points = await _count(cursor, series)
         present = await visitors_now(cursor, [sites[n].site_id for n in shown], now)
-        points = iter(found[len(shown) :])
         results = [
             portfolio.result(
                 part,
-                next(points) if part.is_kept(oldest) else None,
+                found if part.is_kept(oldest) else None,
                 figures[n],
                 portfolio.total(former),
                 present[part.site.site_id],
             )
-            for n, part, former in zip(shown, series, found, strict=False)
+            for n, part, found, former in zip(shown, series, points, before, strict=True)
         ]
         warnings = {"visitors": SUM_OF_DAYS} if any(part.cut.adds_days for part in wholes) else {}
         return Portfolio(results, PortfolioMeta(len(sites), warnings))

@@ -61,31 +61,33 @@ export function Sites({ span, today, now }: Props) {
         </div>
       </div>
       {failure && <Notice failure={failure} onRetry={retry} />}
-      <section class="card sites" aria-labelledby="sites-title" aria-busy={stale || !data}>
-        <h2 class="hidden" id="sites-title">
-          Sites
-        </h2>
-        {!data ? (
-          !failure && <Skeleton />
-        ) : data.results.length === 0 ? (
-          <p class="nothing">{total > 0 ? "There are no more sites." : "No site has this in its name."}</p>
-        ) : (
-          <SiteTable sites={data.results} compared={compared} warned={warning !== undefined} now={now} />
-        )}
-        {(total > PAGE || view.offset > 0) && (
-          <footer>
-            <span class="soft">{last > view.offset && `${formatCount(view.offset + 1)} – ${formatCount(last)} of ${formatCount(total)}`}</span>
-            <button type="button" class="button" disabled={view.offset === 0} onClick={() => turn(Math.max(0, view.offset - PAGE))}>
-              <Icon name="left" /> Previous
-            </button>
-            <button type="button" class="button" disabled={last >= total} onClick={() => turn(view.offset + PAGE)}>
-              Next <Icon name="right" />
-            </button>
-          </footer>
-        )}
-        {warning && <p class="footnote">* {warning}</p>}
-        {unfinished && view.comparison !== "off" && <p class="footnote">Today is not over, so it is not compared.</p>}
-      </section>
+      {(data || !failure) && (
+        <section class="card sites" aria-labelledby="sites-title" aria-busy={stale || !data}>
+          <h2 class="hidden" id="sites-title">
+            Sites
+          </h2>
+          {!data ? (
+            <Skeleton />
+          ) : data.results.length === 0 ? (
+            <p class="nothing">{total > 0 ? "There are no more sites." : "No site has this in its name."}</p>
+          ) : (
+            <SiteTable sites={data.results} compared={compared} warned={warning !== undefined} now={now} />
+          )}
+          {(total > PAGE || view.offset > 0) && (
+            <footer>
+              <span class="soft">{last > view.offset && `${formatCount(view.offset + 1)} – ${formatCount(last)} of ${formatCount(total)}`}</span>
+              <button type="button" class="button" disabled={view.offset === 0} onClick={() => turn(Math.max(0, view.offset - PAGE))}>
+                <Icon name="left" /> Previous
+              </button>
+              <button type="button" class="button" disabled={last >= total} onClick={() => turn(view.offset + PAGE)}>
+                Next <Icon name="right" />
+              </button>
+            </footer>
+          )}
+          {warning && <p class="footnote">* {warning}</p>}
+          {unfinished && view.comparison !== "off" && <p class="footnote">Today is not over, so it is not compared.</p>}
+        </section>
+      )}
     </>
   );
 }
