@@ -249,12 +249,14 @@ def visitor_params(
 ) -> dict[str, Any]:
     """For stats_span_visitors.sql. `oldest`: the day on which the oldest visit of more than a day began."""
     periods = [part.cut.period for _, part in parts]
-    first_day = min(period.start for period in periods).date()
+    start = min(period.start for period in periods)
+    first_day = start.date()
     return {
         "keys": [key for key, _ in parts],
         "site_ids": [part.site.site_id for _, part in parts],
         "starts": [_literal(_starts(part.cut)) for _, part in parts],
         "untils": [period.end for period in periods],
+        "start": start,
         "oldest_day": min(oldest or first_day, first_day - DAY),
         "last_day": max(period.end for period in periods).date(),
         "known_only": known_only,

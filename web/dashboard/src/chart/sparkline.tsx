@@ -10,7 +10,7 @@ const EDGE = 2;
  */
 export function Sparkline({ values: all, passed }: { values: number[]; passed: number }) {
   const count = all.length;
-  const values = all.slice(0, Math.ceil(count * passed));
+  const values = all.slice(0, Math.max(0, Math.ceil(count * passed)));
   const last = values.length - 1;
   const solid = passed < 1 ? values.slice(0, -1) : values;
   const open = passed < 1 ? values.map((value, index) => (index < last - 1 ? null : value)) : [];
