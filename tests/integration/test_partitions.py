@@ -46,8 +46,9 @@ def test_two_that_need_a_new_day_at_once(database: str) -> None:
 
 NOON = datetime.datetime(2031, 5, 17, 12, tzinfo=datetime.UTC)
 SPAN = {
-    "site_id": 1, "since": NOON, "now": NOON, "start": NOON, "end": NOON, "first_day": DAY, "last_day": DAY,
-    "oldest_day": DAY, "low": None, "high": None,
+    "site_id": 1, "site_ids": [1], "since": NOON, "now": NOON, "start": NOON, "end": NOON,
+    "first_day": DAY, "last_day": DAY, "oldest_day": DAY, "low": None, "high": None,
+    "keys": [0], "starts": [f"{{{NOON.isoformat()}}}"], "untils": [NOON], "known_only": False,
 }  # fmt: skip
 MINUTE = "date_bin('00:01:00'::interval"
 HOUR = "date_bin('01:00:00'::interval"
@@ -84,6 +85,7 @@ FROM pg_index i WHERE i.indrelid::regclass::text ~ '^events(_|$)' GROUP BY 1
         ),
         pytest.param(sql.SQL("SELECT FROM visits v WHERE {}").format(ACTIVE), HOUR, id="visits of a period"),
         pytest.param(sql.SQL(statement("stats_ends")), HOUR, id="the ends of a period"),
+        pytest.param(sql.SQL(statement("stats_span_visitors")), HOUR, id="visitors of many sites"),
     ],
 )
 def test_a_time_is_found_in_its_days_index(database: str, question: sql.Composable, key: str) -> None:

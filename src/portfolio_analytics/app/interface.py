@@ -17,9 +17,11 @@ from portfolio_analytics.admin.operations import OPERATIONS as ADMINISTRATION
 from portfolio_analytics.exporters.formats import MEDIA_TYPES
 from portfolio_analytics.producer.event import ClientEvent
 from portfolio_analytics.shared.log.spool import SpoolFigures
-from portfolio_analytics.shared.openapi import PUBLIC, Media, Operation, Parameter
+from portfolio_analytics.shared.openapi import ANYONE_KNOWN, PUBLIC, Media, Operation, Parameter
 from portfolio_analytics.stats.funnel_face import FunnelReached
 from portfolio_analytics.stats.ledger_face import Ledger
+from portfolio_analytics.stats.portfolio import DEFAULT_LIMIT, MAX_LIMIT, OrderName, Portfolio
+from portfolio_analytics.stats.query import MAX_OFFSET
 from portfolio_analytics.stats.receipt_face import Receipt
 from portfolio_analytics.stats.totals_face import Totals
 
@@ -202,6 +204,28 @@ STATISTICS = (
             Parameter("to", "Last local day, or a time on it."),
         ),
         description="Needs a token with the scope `read` where PUBLIC_STATS is false.",
+    ),
+    Operation(
+        "GET",
+        "/api/stats/sites",
+        "The sites that you may read, with their figures",
+        ANYONE_KNOWN,
+        "statistics",
+        {200: Portfolio},
+        errors=(400,),
+        parameters=(
+            Parameter("date_range", "A word such as 7d, or two dates with a comma; 30d without it."),
+            Parameter("search", "What the site's name has in it."),
+            Parameter("order", "-visitors without it; - is from the end.", OrderName),
+            Parameter(
+                "limit",
+                f"How many sites; {DEFAULT_LIMIT} without it.",
+                Annotated[int, Meta(ge=1, le=MAX_LIMIT)],
+            ),
+            Parameter("offset", "How many to skip.", Annotated[int, Meta(ge=0, le=MAX_OFFSET)]),
+        ),
+        description="Visitors, visits and page views of the period and of the one just before, visitors by "
+        "time, and the visitors of the last 5 minutes. Each site's days are those of its own time zone.",
     ),
     Operation(
         "GET",

@@ -278,7 +278,7 @@ async def _edges(
     # A visit of less than a day that is active in the period began on the day before it or later.
     params["oldest_day"] = first_day - DAY
     if known or of_rows or planner.needs_rows(query, site, period):
-        (longest,) = (await fetch(cursor, statement("stats_oldest"), params))[0]
+        (longest,) = (await fetch(cursor, statement("stats_oldest"), {"site_ids": [site.site_id]}))[0]
         params["oldest_day"] = min(longest or first_day, first_day - DAY)
     early, late = None, None
     if whole_visits or planner.needs_ends(query, site, period):

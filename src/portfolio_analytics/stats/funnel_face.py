@@ -12,7 +12,8 @@ from portfolio_analytics.shared.access import Access
 from portfolio_analytics.shared.http import answer
 from portfolio_analytics.stats.engine import Engine, StepReached
 from portfolio_analytics.stats.funnel import parse
-from portfolio_analytics.stats.query_face import local_range, read_json
+from portfolio_analytics.stats.period import local_range
+from portfolio_analytics.stats.query_face import read_json
 from portfolio_analytics.stats.site_access import for_readers, readable_site
 
 

@@ -61,6 +61,7 @@ class Buckets:
         return bisect.bisect_right(self.starts, instant) - 1
 
 
+@lru_cache(maxsize=4096)
 def day_start(zone: str, day: datetime.date) -> datetime.datetime:
     """The first instant of a local day."""
     return datetime.datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
@@ -102,6 +103,13 @@ def compared(period: Period, comparison: Comparison, now: datetime.datetime) -> 
     if period.whole:
         return of_days(period.zone, period.first - period.days * DAY, period.first - DAY)
     return _between(period.zone, period.start - (period.end - period.start), period.start)
+
+
+def local_range(period: Period) -> list[str]:
+    """First and last second of a period, with the site's offset from UTC."""
+    zone = ZoneInfo(period.zone)
+    last = period.end - datetime.timedelta(seconds=1)
+    return [instant.astimezone(zone).isoformat(timespec="seconds") for instant in (period.start, last)]
 
 
 def time_unit(period: Period) -> str:

@@ -57,7 +57,7 @@ def plan(
     among = _values(query, only, params)
     lead = leads_in(query, site, period) if leading and only is None and not edges.known else None
     if lead is not None:
-        found = leaders.lists(query, lead, rollups.spans(main, edges), params)
+        found = leaders.lists(query, lead, rollups.spans(main, edges.months), params)
         head = sql.SQL("WITH heads AS MATERIALIZED ({}) ").format(found)
         columns.append(leaders.BOUND)
         among = leaders.CANDIDATES

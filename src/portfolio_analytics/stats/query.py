@@ -260,6 +260,13 @@ def site_name(value: Any, field: str) -> str:
     return name.lower()
 
 
+def whole_number(text: str, field: str, low: int, high: int) -> int:
+    """A parameter's number. Raises ApiError 400."""
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and low <= int(text) <= high):
+        raise invalid(f"This must be a whole number from {low} to {high}.", field)
+    return int(text)
+
+
 # Dates
 
 
@@ -355,7 +362,7 @@ def _comparison(value: list[Any], path: str) -> Filter:
     if not 3 <= len(value) <= 4:
         raise invalid("A comparison is [operator, dimension, [values]].", path)
     name = value[1]
-    if not isinstance(name, str) or not dimension.is_filter(name) or not _is_clean(name):
+    if not isinstance(name, str) or not dimension.is_filter(name) or not is_clean(name):
         raise invalid(f"There is no dimension {str(name)[:60]!r} to filter on.", f"{path}[1]")
     values = tuple(text_of(item, at) for item, at in _items(value[2], f"{path}[2]", MAX_VALUES))
     if not values:
@@ -426,11 +433,7 @@ def _metric(value: Any, path: str) -> None:
 
 
 def _dimension(value: Any, path: str) -> None:
-    if (
-        not isinstance(value, str)
-        or not (is_time(value) or dimension.is_group(value))
-        or not _is_clean(value)
-    ):
+    if not isinstance(value, str) or not (is_time(value) or dimension.is_group(value)) or not is_clean(value):
         raise invalid(f"There is no dimension {str(value)[:60]!r}.", path)
 
 
@@ -470,11 +473,12 @@ def _flag(value: Any, field: str) -> bool:
 
 def text_of(value: Any, field: str) -> str:
     """`value`, which is text that the database can hold."""
-    if not isinstance(value, str) or not _is_clean(value):
+    if not isinstance(value, str) or not is_clean(value):
         raise invalid(f"This must be text of at most {MAX_TEXT} characters.", field)
     return value
 
 
-def _is_clean(text: str) -> bool:
+def is_clean(text: str) -> bool:
+    """Whether it can be asked for."""
     # PostgreSQL's text holds no NUL; lone surrogates cannot be sent to it.
     return len(text) <= MAX_TEXT and "\x00" not in text and not any("\ud800" <= ch <= "\udfff" for ch in text)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.requests import Request
@@ -13,7 +11,7 @@ from starlette.responses import Response
 from portfolio_analytics.shared.access import Access
 from portfolio_analytics.shared.http import ApiError, answer
 from portfolio_analytics.stats.engine import Answer, Engine
-from portfolio_analytics.stats.period import Period
+from portfolio_analytics.stats.period import local_range
 from portfolio_analytics.stats.query import Query, parse
 from portfolio_analytics.stats.site_access import for_readers, readable_site
 
@@ -81,10 +79,3 @@ def resolved(body: dict[str, Any], query: Query, found: Answer) -> dict[str, Any
     if found.compared is not None:
         asked["comparison_date_range"] = local_range(found.compared)
     return asked
-
-
-def local_range(period: Period) -> list[str]:
-    """First and last second of a period, with the site's offset from UTC."""
-    zone = ZoneInfo(period.zone)
-    last = period.end - datetime.timedelta(seconds=1)
-    return [instant.astimezone(zone).isoformat(timespec="seconds") for instant in (period.start, last)]

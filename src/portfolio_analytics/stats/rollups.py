@@ -127,12 +127,12 @@ def counts_known_apart(cut: Cut, edges: Edges) -> bool:
     return edges.known and cut.adds_days and VISITORS in cut.sums
 
 
-def spans(cut: Cut, edges: Edges) -> list[Span]:
-    """The cells of the period: whole months that are kept as sums, and the days between them."""
+def spans(cut: Cut, months: Sequence[datetime.date]) -> list[Span]:
+    """The cells of the period: those of `months`, which are kept as sums, and the days between them."""
     found: list[Span] = []
     day, last = cut.period.first, cut.period.last
     by_month = cut.buckets is None or cut.buckets.unit == "month"
-    for month in edges.months if by_month else ():
+    for month in months if by_month else ():
         after = _next_month(month)
         if month < day or after - DAY > last:
             continue
@@ -169,7 +169,7 @@ def _tables(
             numbers=numbers,
             when=_when(span, params, among),
         )
-        for span in spans(cut, edges)
+        for span in spans(cut, edges.months)
     ]
     return sql.SQL("({}) r").format(sql.SQL(" UNION ALL ").join(selects))
 

@@ -11,6 +11,7 @@ from portfolio_analytics.shared.context import Context
 from portfolio_analytics.stats.engine import Engine
 from portfolio_analytics.stats.funnel_face import FunnelFace
 from portfolio_analytics.stats.ledger_face import LedgerFace
+from portfolio_analytics.stats.portfolio_face import PortfolioFace
 from portfolio_analytics.stats.query_face import QueryFace
 from portfolio_analytics.stats.reader import Reader
 from portfolio_analytics.stats.realtime_face import RealtimeFace
@@ -24,12 +25,15 @@ def routes(context: Context, log: LogRecords) -> list[BaseRoute]:
     access = context.access
     # A long query must not keep the quick answers waiting.
     quick = Reader(context.pool, at_once=2)
-    engine = Engine(Reader(context.pool, at_once=3), now, context.settings.retention_days)
+    patient = Reader(context.pool, at_once=3)
+    engine = Engine(patient, now, context.settings.retention_days)
     totals = TotalsFace(quick, access, public=context.settings.public_stats)
     receipts = ReceiptFace(quick, access, log, spool_path(context.settings))
+    sites = PortfolioFace(patient, access, now, context.settings.retention_days)
     v1 = V1Face(quick, access, engine, now)
     return [
         Route("/api/stats", totals.answer),
+        Route("/api/stats/sites", sites.answer),
         Route("/api/receipts/{event_id}", receipts.answer),
         Route("/api/ledger", LedgerFace(quick, access, now).answer),
         Route("/api/realtime", RealtimeFace(quick, access, engine, now).answer),

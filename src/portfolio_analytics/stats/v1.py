@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from portfolio_analytics.shared.http import ApiError
-from portfolio_analytics.stats.query import Query, bound, invalid, is_time, parse
+from portfolio_analytics.stats.query import Query, bound, invalid, is_time, parse, whole_number
 
 DEFAULT_PERIOD: Final = "30d"
 DEFAULT_LIMIT: Final = 100
@@ -57,8 +57,8 @@ def breakdown(given: Mapping[str, str]) -> Query:
     name = given.get("property", "")
     if not name or is_time(name):
         raise invalid("This needs a property such as visit:source or event:page.", "property")
-    limit = _number(given, "limit", DEFAULT_LIMIT, MAX_LIMIT)
-    page = _number(given, "page", 1, 10_000)
+    limit = whole_number(given.get("limit", str(DEFAULT_LIMIT)), "limit", 1, MAX_LIMIT)
+    page = whole_number(given.get("page", "1"), "page", 1, 10_000)
     pagination = {"limit": limit, "offset": limit * (page - 1)}
     return _query(given, {**_body(given), "dimensions": [name], "pagination": pagination})
 
@@ -122,13 +122,6 @@ def _range(given: Mapping[str, str]) -> Any:
     if not comma:
         raise invalid("The period custom needs date=2026-01-01,2026-01-31.", "date")
     return [first, last]
-
-
-def _number(given: Mapping[str, str], name: str, default: int, most: int) -> int:
-    text = given.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= most):
-        raise invalid(f"This must be a whole number from 1 to {most}.", name)
-    return int(text)
 
 
 def _pattern(value: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,12 +13,9 @@ from portfolio_analytics.shared.http import answer
 from portfolio_analytics.stats import v1
 from portfolio_analytics.stats.engine import COUNTS, Answer, Clock, Engine
 from portfolio_analytics.stats.query import Query, site_name
-from portfolio_analytics.stats.reader import Reader, fetch
+from portfolio_analytics.stats.reader import Reader
 from portfolio_analytics.stats.site_access import for_readers, readable_site
-from portfolio_analytics.storage.sql import statement
-
-NOW: Final = datetime.timedelta(minutes=5)
-DAYS: Final = datetime.timedelta(days=8)
+from portfolio_analytics.stats.visitors_now import visitors_now
 
 
 class V1Face:
@@ -36,12 +32,9 @@ class V1Face:
         async with for_readers(request, self._access):
             name = site_name(request.query_params.get("site_id"), "site_id")
         site = await readable_site(request, self._access, self._engine, name, "site_id")
-        now = self._clock()
-        params = {"site_id": site.site_id, "now": now, "since": now - NOW}
-        params |= {"first_day": (now - DAYS).date(), "last_day": (now + DAYS).date()}
         async with self._reader.reading() as cursor:
-            rows = await fetch(cursor, statement("stats_visitors_now"), params)
-        return answer(rows[0][0])
+            found = await visitors_now(cursor, [site.site_id], self._clock())
+        return answer(found[site.site_id])
 
     async def aggregate(self, request: Request) -> Response:
         """`{"results":{"visitors":{"value":1,"change":-50}}}`."""

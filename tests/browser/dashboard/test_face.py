@@ -6,12 +6,12 @@ import gzip
 import os
 import time
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.dashboard.conftest import DASHBOARD, SignedIn
+from tests.browser.dashboard.conftest import SignedIn
+from tests.browser.dashboard.everybody import check_for_everybody, violations
 from tests.browser.dashboard.reading import figures, panel
 from tests.browser.dashboard.traffic import HISTORY, MARCH
 from tests.integration.service import RunningService
@@ -35,27 +35,12 @@ VIEWS = {
 }
 
 
-def violations(page: Page) -> list[str]:
-    """What axe finds wrong, best practices included."""
-    page.evaluate((DASHBOARD / "node_modules" / "axe-core" / "axe.min.js").read_text())
-    found: list[dict[str, Any]] = page.evaluate("async () => (await axe.run()).violations")
-    return [f"{each['id']}: {each['help']}: {node['html'][:160]}" for each in found for node in each["nodes"]]
-
-
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing_and_nothing_is_cut_off(view: str, look: SignedIn) -> None:
     page = look(VIEWS[view])
     expect(page.locator("main .card").first).to_be_visible()
     expect(page.locator(".skeleton, [aria-busy=true]")).to_have_count(0)
-    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-    for scheme in schemes:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        assert violations(page) == [], scheme
-    for width in (360, 768, 1280, 1920):
-        page.set_viewport_size({"width": width, "height": 800})
-        # What is drawn anew for a width is drawn in the frame after it.
-        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+    check_for_everybody(page)
 
 
 def test_axe_finds_nothing_where_one_signs_in(person: BrowserContext, service: RunningService) -> None:

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.dashboard.conftest import SignedIn, sign_in
+from tests.browser.dashboard.everybody import violations
 from tests.browser.dashboard.reading import panel
-from tests.browser.dashboard.test_face import violations
 from tests.browser.dashboard.test_finding import read_csv
 from tests.browser.dashboard.traffic import HISTORY, MARCH, Traffic
 from tests.integration.service import RunningService

@@ -10,6 +10,7 @@ import { Overview } from "./overview/overview";
 import { spanOf, todayIn } from "./period";
 import { Proof } from "./proof/proof";
 import { Settings } from "./settings/settings";
+import { Sites } from "./sites/sites";
 import { read, write } from "./store";
 import { useNavigation } from "./view";
 import { Welcome } from "./welcome";
@@ -25,7 +26,7 @@ interface Props {
   onSignOut: () => void;
 }
 
-/** One site's page. */
+/** One site's page, or that of all. */
 export function Dashboard({ session, onSession, onSignOut }: Props) {
   const navigation = useNavigation();
   const { view } = navigation;
@@ -37,12 +38,19 @@ export function Dashboard({ session, onSession, onSignOut }: Props) {
   const span = spanOf(view.period, today);
   const live = useLive(site?.name ?? null);
   const refresh = useRefresh(live.visitors === null ? null : (live.events[0]?.id ?? ""), span === null || span.to >= today);
-  useShortcuts(navigation, span, today, () => setHelp(true));
+  const many = session.sites.length > 1;
+  const listed = many && view.page === "sites";
+  useShortcuts(navigation, span, today, many, () => setHelp(true));
   useEffect(() => {
     // A person who comes back wants the site they looked at.
     if (site && view.site !== null) write(SITE, site.name);
-    document.title = site ? `${site.name} · Portfolio Analytics` : "Portfolio Analytics";
-  }, [site?.name]);
+    const about = listed ? "Sites" : site?.name;
+    document.title = about ? `${about} · Portfolio Analytics` : "Portfolio Analytics";
+  }, [site?.name, listed]);
+  // A site that is not known here was added since; the list of sites shows it already.
+  useEffect(() => {
+    if (view.site !== null && view.site !== site?.name) onSession();
+  }, [view.site]);
   // Before the first site there is nothing to listen to.
   useEffect(() => {
     if (site) return undefined;
@@ -54,6 +62,7 @@ export function Dashboard({ session, onSession, onSignOut }: Props) {
   if (view.page === "settings" && session.admin) content = <Settings key={site?.name} session={session} site={site?.name ?? null} onSession={onSession} />;
   else if (view.page === "proof" && session.site === null) content = <Proof zone={zone} />;
   else if (!site) content = <Welcome site={null} />;
+  else if (listed) content = <Sites span={span} today={today} now={now} />;
   else if (view.page === "live") content = <LiveView site={site.name} zone={zone} live={live} now={now} />;
   else content = <Overview key={site.name} site={site.name} zone={zone} span={span} now={now} />;
 
@@ -66,7 +75,7 @@ export function Dashboard({ session, onSession, onSignOut }: Props) {
       <main id="content" tabIndex={-1}>
         {content}
       </main>
-      {help && <ShortcutHelp onClose={() => setHelp(false)} />}
+      {help && <ShortcutHelp many={many} onClose={() => setHelp(false)} />}
     </RefreshContext.Provider>
   );
 }

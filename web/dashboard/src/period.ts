@@ -104,6 +104,10 @@ export function spanOf(period: Period, today: Day): Span | null {
   }
 }
 
+/** What the API calls a period: a word where each site's own calendar says what it means, else two dates. */
+export const rangeText = ({ name }: Period, span: Span | null): string =>
+  span && ["yesterday", "last_month", "custom"].includes(name) ? `${span.from},${span.to}` : name;
+
 /** All days of the months from that of `first` to that of `last`. */
 export const monthSpan = (first: Day, last: Day): Span => ({ from: monthStart(first, 0), to: addDays(monthStart(last, 1), -1) });
 

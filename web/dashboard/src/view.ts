@@ -4,8 +4,9 @@ import { formatFilter, parseFilter, type Filter } from "./filter";
 import { METRIC_LABELS, type Metric } from "./metric";
 import { PERIOD_NAMES, type Period, type PeriodName } from "./period";
 
-export type PageName = "overview" | "live" | "proof" | "settings";
+export type PageName = "sites" | "overview" | "live" | "proof" | "settings";
 export type Comparison = "off" | "previous" | "year";
+export type SiteOrder = `${"" | "-"}${"visitors" | "visits" | "pageviews" | "name"}`;
 export type Interval = "hour" | "day" | "week" | "month";
 
 /** What the page shows. All of it stands in the address, so that the back button and a copied link work. */
@@ -22,11 +23,17 @@ export interface View {
   tabs: Record<string, string>;
   /** The panel whose details are open. */
   details: string | null;
+  /** Of the list of sites: what their names hold, how they are sorted, how many come before. */
+  search: string;
+  order: SiteOrder;
+  offset: number;
 }
 
-const PAGES: PageName[] = ["overview", "live", "proof", "settings"];
+const PAGES: PageName[] = ["sites", "overview", "live", "proof", "settings"];
 const COMPARISONS: Comparison[] = ["off", "previous", "year"];
 export const INTERVALS: Interval[] = ["hour", "day", "week", "month"];
+const ORDERS: SiteOrder[] = ["visitors", "-visitors", "visits", "-visits", "pageviews", "-pageviews", "name", "-name"];
+const USUAL_ORDER: SiteOrder = "-visitors";
 const DAY = /^\d{4}-\d\d-\d\d$/;
 const TAB = "tab.";
 
@@ -49,6 +56,9 @@ export function parseView(search: string): View {
     filters: query.getAll("f").flatMap((text) => parseFilter(text) ?? []),
     tabs,
     details: query.get("details"),
+    search: query.get("search") ?? "",
+    order: oneOf(ORDERS, query.get("order")) ?? USUAL_ORDER,
+    offset: Number(/^\d{1,6}$/.exec(query.get("offset") ?? "")?.[0] ?? 0),
   };
 }
 
@@ -80,6 +90,11 @@ export function formatView(view: View): string {
   for (const filter of view.filters) query.append("f", formatFilter(filter));
   for (const [panel, tab] of Object.entries(view.tabs)) query.set(TAB + panel, tab);
   if (view.details !== null) query.set("details", view.details);
+  if (view.page === "sites") {
+    if (view.search) query.set("search", view.search);
+    if (view.order !== USUAL_ORDER) query.set("order", view.order);
+    if (view.offset) query.set("offset", String(view.offset));
+  }
   const text = query.toString().replace(/%2F/g, "/").replace(/%3A/g, ":").replace(/%2C/g, ",");
   return text ? `?${text}` : location.pathname;
 }

@@ -13,6 +13,25 @@ export interface Session {
   sites: SiteSummary[];
 }
 
+/** Counts of a site, by metric. */
+export type SiteCounts = Record<"visitors" | "visits" | "pageviews", number>;
+
+export interface SiteFigures {
+  site: string;
+  date_range: [string, string];
+  metrics: SiteCounts;
+  comparison: { metrics: SiteCounts; change: SiteCounts };
+  /** Visitors by hour, day, week or month; empty where they are not known any more. */
+  series: number[];
+  visitors_now: number;
+}
+
+/** Sites side by side. */
+export interface Portfolio {
+  results: SiteFigures[];
+  meta: { total_rows: number; metric_warnings?: Record<string, { warning: string }> };
+}
+
 export interface Site extends SiteSummary {
   host_names: string[];
   excluded_addresses: string[];

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { about, type Scope } from "../api/query";
 import { usePropertyNames } from "../api/use-property-names";
 import { useQuery } from "../api/use-query";
@@ -6,6 +6,7 @@ import { DIMENSION_LABELS, PROPERTY, valueLabel } from "../dimension";
 import { OPERATOR_LABELS, toApi, type Filter, type Operator } from "../filter";
 import { Dialog } from "../ui/dialog";
 import { Icon } from "../ui/icon";
+import { useSettled } from "../ui/use-settled";
 
 interface Props {
   scope: Scope;
@@ -129,11 +130,7 @@ export function FilterEditor({ scope, filter, onSave, onClose }: Props) {
 
 /** Values of a dimension that occur in the period, those that hold `text`. */
 function useOffered(scope: Scope, dimension: string, text: string): string[] {
-  const [wanted, setWanted] = useState("");
-  useEffect(() => {
-    const timer = setTimeout(() => setWanted(text), 200);
-    return () => clearTimeout(timer);
-  }, [text]);
+  const wanted = useSettled(text);
   const byName = dimension === "visit:country" || dimension === "event:name";
   const { data } = useQuery(
     dimension === PROPERTY

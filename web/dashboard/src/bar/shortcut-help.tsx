@@ -4,7 +4,7 @@ import { Dialog } from "../ui/dialog";
 import { KEYS } from "./shortcuts";
 
 /** The list of single keys, and a switch that turns them off. */
-export function ShortcutHelp({ onClose }: { onClose: () => void }) {
+export function ShortcutHelp({ many, onClose }: { many: boolean; onClose: () => void }) {
   const [on, setOn] = useState(read("shortcuts") !== "off");
   const toggle = () => {
     write("shortcuts", on ? "off" : null);
@@ -13,7 +13,7 @@ export function ShortcutHelp({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Keyboard shortcuts" onClose={onClose}>
       <dl class="keys">
-        {KEYS.map(([key, label]) => (
+        {KEYS.filter(([key]) => many || key !== "S").map(([key, label]) => (
           <div key={key}>
             <dt>
               <kbd>{key}</kbd>

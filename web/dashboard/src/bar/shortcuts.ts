@@ -8,8 +8,9 @@ const PERIODS = new Map(CHOICES.flat().map((choice) => [choice.key.toLowerCase()
 /** The single keys that do something, for the page that lists them. */
 export const KEYS: [string, string][] = [
   ...CHOICES.flat().map((choice): [string, string] => [choice.key, choice.label]),
-  ["R", "Live view"],
+  ["S", "All sites"],
   ["O", "Overview"],
+  ["R", "Live view"],
   ["X", "Comparison on or off"],
   ["← →", "Earlier, later"],
   ["Esc", "Clear the filters"],
@@ -17,7 +18,7 @@ export const KEYS: [string, string][] = [
 ];
 
 /** Acts on single keys, unless somebody types, a dialog is open, or they were switched off. */
-export function useShortcuts({ view, go }: Navigation, span: Span | null, today: Day, onHelp: () => void): void {
+export function useShortcuts({ view, go }: Navigation, span: Span | null, today: Day, many: boolean, onHelp: () => void): void {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
@@ -26,13 +27,16 @@ export function useShortcuts({ view, go }: Navigation, span: Span | null, today:
       const key = event.key.toLowerCase();
       const period = PERIODS.get(key);
       const step = { arrowleft: -1, arrowright: 1 }[key];
-      if (period) go({ period: { name: period }, interval: null, page: "overview" });
+      // Where they are listed, a period is that of the sites.
+      const listed = view.page === "sites";
+      if (period) go({ period: { name: period }, interval: null, page: listed ? "sites" : "overview" });
+      else if (key === "s" && many) go({ page: "sites" });
       else if (key === "r") go({ page: "live" });
       else if (key === "o") go({ page: "overview" });
       else if (key === "x") go({ comparison: view.comparison === "off" ? "previous" : "off" });
       else if (key === "escape" && view.filters.length > 0) go({ filters: [] });
       else if (key === "?") onHelp();
-      else if (step && span && view.page === "overview") {
+      else if (step && span && (listed || view.page === "overview")) {
         const next = neighbour(span, step > 0 ? 1 : -1);
         if (next.from <= today) go({ period: { name: "custom", ...next }, interval: null });
       } else return;
@@ -40,5 +44,5 @@ export function useShortcuts({ view, go }: Navigation, span: Span | null, today:
     };
     addEventListener("keydown", onKeyDown);
     return () => removeEventListener("keydown", onKeyDown);
-  }, [view, span?.from, span?.to, today]);
+  }, [view, span?.from, span?.to, today, many]);
 }

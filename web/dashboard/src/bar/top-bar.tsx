@@ -4,7 +4,9 @@ import type { Session } from "../api/types";
 import { formatCount } from "../format";
 import { applyTheme, storedTheme, THEMES, type Theme } from "../theme";
 import { Icon, type IconName } from "../ui/icon";
-import { formatView, useNavigation, type PageName } from "../view";
+import { ViewLink } from "../ui/view-link";
+import { useNavigation, type PageName } from "../view";
+import { SiteSwitcher } from "./site-switcher";
 
 const THEME_ICONS: Record<Theme, IconName> = { auto: "auto", light: "sun", dark: "moon" };
 const THEME_LABELS: Record<Theme, string> = { auto: "as the system", light: "light", dark: "dark" };
@@ -21,9 +23,11 @@ interface Props {
 
 /** Which site, who is there now, and the ways to the other views. */
 export function TopBar({ session, site, visitors, connected, onSignOut, onHelp }: Props) {
-  const { view, go } = useNavigation();
+  const { view } = useNavigation();
   const [theme, setTheme] = useState(storedTheme());
+  const many = session.sites.length > 1;
   const pages: [PageName, string][] = [
+    ...(many ? ([["sites", "Sites"]] satisfies [PageName, string][]) : []),
     ["overview", "Overview"],
     ["live", "Live"],
   ];
@@ -35,47 +39,19 @@ export function TopBar({ session, site, visitors, connected, onSignOut, onHelp }
       <span class="brand" aria-hidden="true">
         <Icon name="brand" />
       </span>
-      {session.sites.length > 1 ? (
-        <div class="site-switcher">
-          <select class="field" aria-label="Site" value={site} onChange={(event) => go({ site: event.currentTarget.value, filters: [], details: null })}>
-            {session.sites.map(({ name }) => (
-              <option key={name} value={name}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </div>
-      ) : (
-        <h1 class="site-name">{site}</h1>
-      )}
-      {session.sites.length > 1 && <h1 class="hidden">{site}</h1>}
-      <a
-        class={`now ${visitors && connected ? "someone" : ""}`}
-        href={formatView({ ...view, page: "live" })}
-        onClick={(event) => {
-          event.preventDefault();
-          go({ page: "live" });
-        }}
-      >
+      {many ? <SiteSwitcher sites={session.sites} site={site} /> : <h1 class="site-name">{site}</h1>}
+      {many && <h1 class="hidden">{view.page === "sites" ? "All sites" : site}</h1>}
+      <ViewLink class={`now ${visitors && connected ? "someone" : ""}`} change={{ page: "live" }}>
         <span class="dot" aria-hidden="true" />
         <span>
           <strong>{visitors === null ? "–" : formatCount(visitors)}</strong> <span class="soft">{visitors === 1 ? "visitor" : "visitors"} now</span>
         </span>
-      </a>
+      </ViewLink>
       <nav aria-label="Views">
         {pages.map(([page, label]) => (
-          <a
-            key={page}
-            href={formatView({ ...view, page, details: null })}
-            aria-current={view.page === page ? "page" : undefined}
-            onClick={(event) => {
-              if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-              event.preventDefault();
-              go({ page, details: null });
-            }}
-          >
+          <ViewLink key={page} change={{ page, details: null }} current={view.page === page}>
             {label}
-          </a>
+          </ViewLink>
         ))}
       </nav>
       <div class="bar-end">

@@ -53,7 +53,7 @@ const Dot = ({ value, frame, class: name }: { value: Point | undefined; frame: F
 const place = ({ x, y }: Frame, index: number, value: number) => `${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
 
 /** A line through all points; where one is missing it begins anew. A point alone is a dot. */
-function line(values: Point[], frame: Frame): string {
+export function line(values: Point[], frame: Frame): string {
   let path = "";
   values.forEach((value, index) => {
     if (value === null) return;
@@ -65,7 +65,7 @@ function line(values: Point[], frame: Frame): string {
 }
 
 /** The area below each unbroken run of points. */
-function area(values: Point[], frame: Frame): string {
+export function area(values: Point[], frame: Frame): string {
   let path = "";
   values.forEach((value, index) => {
     if (value === null) return;

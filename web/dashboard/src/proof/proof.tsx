@@ -1,4 +1,3 @@
-import { useEffect, useState } from "preact/hooks";
 import { address, get } from "../api/client";
 import type { LedgerMinute } from "../api/types";
 import { useFound } from "../api/use-query";
@@ -6,6 +5,7 @@ import { BarChart } from "../chart/bar-chart";
 import { formatCount, formatLatency, formatMinute } from "../format";
 import { Icon } from "../ui/icon";
 import { Notice } from "../ui/notice";
+import { useBeat } from "../ui/use-beat";
 import { everyMinute, sumOf, totals, type Totals } from "./balance";
 import { ReceiptForm } from "./receipt";
 
@@ -194,14 +194,4 @@ function Minutes({ minutes, clock }: { minutes: LedgerMinute[]; clock: (minute: 
       </div>
     </section>
   );
-}
-
-/** A number that grows every `ms` milliseconds while the page is looked at. */
-function useBeat(ms: number): number {
-  const [beat, setBeat] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => document.hidden || setBeat((before) => before + 1), ms);
-    return () => clearInterval(timer);
-  }, [ms]);
-  return beat;
 }
