@@ -1,20 +1,23 @@
-"""What retention deletes before it was read is a recorded gap, also where nothing was read before."""
+"""Positions that the log or the database no longer agrees with: nothing is passed over, and a gap is told."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from pathlib import Path
 
 import psycopg
 from confluent_kafka import TopicPartition
 
+from portfolio_analytics.shared.log.journal import JournalReader
 from portfolio_analytics.shared.log.kafka import KafkaReader, KafkaSettings, KafkaWriter
 from portfolio_analytics.shared.record import encode_record
 from portfolio_analytics.storage.database import connect
-from tests.faults.journal import make_events
+from tests.faults.journal import append_events, make_events
 from tests.faults.pipeline import ConsumerThread, number, wait_until_stored
 from tests.faults.process import eventually
 from tests.kafka.cluster import KafkaCluster
+from tests.oracle import assert_exactly_once
 
 
 async def append(settings: KafkaSettings, values: list[bytes]) -> None:
@@ -52,6 +55,27 @@ def test_records_deleted_before_the_first_batch_are_a_gap(kafka: KafkaCluster, d
             second.stop()
         assert second.error is None
         assert gaps(connection) == [(0, 5, 12)]
+
+
+def test_a_batch_that_was_fenced_is_read_again_though_no_record_follows(
+    database: str, tmp_path: Path
+) -> None:
+    """As when one that hung for a while claims a partition once more before it hears that it lost it."""
+    journal = tmp_path / "journal.sqlite"
+    sent = make_events(7)
+    append_events(journal, sent[:3])
+    consumer = ConsumerThread(JournalReader(journal), database)
+    try:
+        wait_until_stored(database, [event.id for event in sent[:3]])
+        with connect(database) as connection:
+            connection.execute("UPDATE log_positions SET epoch = epoch + 1")
+        append_events(journal, sent[3:])
+        wait_until_stored(database, [event.id for event in sent], 20)
+    finally:
+        consumer.stop()
+    assert consumer.error is None
+    assert consumer.worker.tally.fenced == 1
+    assert_exactly_once(database, [event.id for event in sent])
 
 
 def delete(kafka: KafkaCluster, settings: KafkaSettings, before: int) -> None:

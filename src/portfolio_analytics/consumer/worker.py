@@ -104,6 +104,7 @@ class Worker:
         self._store: Store | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._held: dict[int, Position] = {}
+        self._dropped: set[int] = set()  # fenced, and ours as far as the log has told
         self._ahead: tuple[Sequence[LogRecord], Batch] | None = None
         self._bad_in_a_row = 0
         self._last_flush = 0.0
@@ -131,6 +132,7 @@ class Worker:
     def _step(self) -> None:
         began = time.monotonic()
         self._figures.turned()
+        dropped = set(self._dropped)
         try:
             records = self._reader.poll(MAX_POLL, POLL_S)
         except LogError as error:
@@ -141,6 +143,9 @@ class Worker:
         self._figures.goes_on()
         if records:
             self._take(records)
+        # The poll took none of them away. What was dropped is read again now: no record may follow for long.
+        if dropped := dropped & self._dropped:
+            self._claim_again(dropped)
         self._house_keep(idle=not records)
         if CYCLE_FROM <= len(records) < MAX_BATCH:
             self._stop.wait(max(0.0, CYCLE_S - (time.monotonic() - began)))
@@ -302,6 +307,7 @@ class Worker:
 
         self._patiently(take)
         self._held.update(claimed)
+        self._dropped.difference_update(claimed)
         logger.info("Partitions %s are ours.", sorted(partitions))
         return {partition: position.next for partition, position in claimed.items()}
 
@@ -316,6 +322,7 @@ class Worker:
     def _revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._held.pop(partition, None)
+        self._dropped.difference_update(partitions)
         logger.info("Partitions %s went to another consumer.", sorted(partitions))
 
     def _gap(self, partition: int, wanted: int, resumed: int) -> None:
@@ -341,9 +348,10 @@ class Worker:
         logger.warning("Fenced, this batch was dropped: %s", error)
         for partition in partitions:
             self._held.pop(partition, None)
+        self._dropped |= partitions
 
     def _claim_again(self, partitions: set[int]) -> None:
-        """Records of a partition that we do not hold: the group says it is ours, so claim it again."""
+        """Partitions that we do not hold and that the group says are ours."""
         self._stop.wait(1.0)
         for partition, offset in self._assigned(self._reader.topic_id, sorted(partitions)).items():
             self._patiently(partial(self._read_from, partition, offset))
