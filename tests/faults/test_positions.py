@@ -78,6 +78,34 @@ def test_a_batch_that_was_fenced_is_read_again_though_no_record_follows(
     assert_exactly_once(database, [event.id for event in sent])
 
 
+def test_a_database_that_went_back_is_given_once_more_what_it_lost(database: str, tmp_path: Path) -> None:
+    """As to a standby that lagged when the server it followed died."""
+    journal = tmp_path / "journal.sqlite"
+    sent = make_events(12)
+    append_events(journal, sent[:3])
+    consumer = ConsumerThread(JournalReader(journal), database)
+    wait_until_stored(database, [event.id for event in sent[:3]])
+    with connect(database) as connection:
+        append_events(journal, sent[3:7])
+        try:
+            wait_until_stored(database, [event.id for event in sent[:7]])
+            with connection.transaction():
+                tables = "events, visits, visitors, rollups, event_totals, ledger, latencies"
+                connection.execute(f"TRUNCATE {tables} CASCADE")
+                connection.execute("UPDATE log_positions SET next = 0")
+            end = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            connection.execute(end)
+            append_events(journal, sent[7:])
+            wait_until_stored(database, [event.id for event in sent], 20)
+        finally:
+            consumer.stop()
+    assert consumer.error is None
+    assert_exactly_once(database, [event.id for event in sent])
+
+
 def delete(kafka: KafkaCluster, settings: KafkaSettings, before: int) -> None:
     """Delete the records of partition 0 below an offset."""
     admin = kafka.admin()

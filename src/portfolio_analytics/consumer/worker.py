@@ -273,7 +273,9 @@ class Worker:
             return
         for partition, position in self._held.items():
             found = stored.get(partition)
-            if found is not None and found.epoch == position.epoch:
+            # A database that went back, as to a standby that lagged, wants what lies between once more: the
+            # next batch is fenced, and the partition is read from where the database is.
+            if found is not None and found.epoch == position.epoch and _reaches(found, position):
                 self._held[partition] = found
 
     def _connected(self) -> Store:
@@ -388,6 +390,10 @@ class Worker:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _reaches(found: Position, held: Position) -> bool:
+    return held.next is None or (found.next is not None and found.next >= held.next)
 
 
 def _log_bad(rejected: Rejected) -> None:
