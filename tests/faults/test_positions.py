@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
 from pathlib import Path
 
@@ -103,6 +104,52 @@ def test_a_database_that_went_back_is_given_once_more_what_it_lost(database: str
         finally:
             consumer.stop()
     assert consumer.error is None
+    assert_exactly_once(database, [event.id for event in sent])
+
+
+def test_offsets_that_a_journal_gives_anew_are_read(database: str, tmp_path: Path) -> None:
+    """As after a copy of yesterday was put in the place of a journal that was lost."""
+    journal, copy = tmp_path / "journal.sqlite", tmp_path / "copy"
+    sent = make_events(13)
+    append_events(journal, sent[:5])
+    shutil.copy(journal, copy)
+    append_events(journal, sent[5:10])
+    before = ConsumerThread(JournalReader(journal), database)
+    wait_until_stored(database, [event.id for event in sent[:10]])
+    before.stop()
+    shutil.copy(copy, journal)
+    append_events(journal, sent[10:])
+    after = ConsumerThread(JournalReader(journal), database)
+    try:
+        wait_until_stored(database, [event.id for event in sent], 20)
+    finally:
+        after.stop()
+    assert after.error is None
+    with connect(database) as connection:
+        assert gaps(connection) == [(0, 10, 0)]
+        assert number(connection, "SELECT next FROM log_positions") == 8
+    assert_exactly_once(database, [event.id for event in sent])
+
+
+def test_a_position_beyond_the_end_of_a_topic_goes_back(kafka: KafkaCluster, database: str) -> None:
+    """As after a replica that lagged became the leader."""
+    settings = KafkaSettings(kafka.bootstrap, topic=f"positions-{uuid.uuid4().hex}", partitions=1)
+    sent = make_events(8)
+    asyncio.run(append(settings, [encode_record(event) for event in sent[:5]]))
+    before = ConsumerThread(KafkaReader(settings, group=settings.topic), database)
+    wait_until_stored(database, [event.id for event in sent[:5]])
+    before.stop()
+    with connect(database) as connection:
+        connection.execute("UPDATE log_positions SET next = 50")
+        after = ConsumerThread(KafkaReader(settings, group=settings.topic), database)
+        try:
+            eventually(lambda: gaps(connection) == [(0, 50, 0)], 60, "the gap")
+            asyncio.run(append(settings, [encode_record(event) for event in sent[5:]]))
+            wait_until_stored(database, [event.id for event in sent], 20)
+        finally:
+            after.stop()
+        assert after.error is None
+        assert number(connection, "SELECT next FROM log_positions") == 8
     assert_exactly_once(database, [event.id for event in sent])
 
 

@@ -26,7 +26,14 @@ from portfolio_analytics.consumer.beside import nothing
 from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.consumer.figures import Figures
 from portfolio_analytics.consumer.maintenance import Maintenance
-from portfolio_analytics.consumer.positions import Position, begin, claim, read_positions, record_gap
+from portfolio_analytics.consumer.positions import (
+    Position,
+    begin,
+    claim,
+    read_positions,
+    record_gap,
+    set_back,
+)
 from portfolio_analytics.consumer.transaction import Outcome, Store
 from portfolio_analytics.shared.errors import AnalyticsError, Fenced, LogError, StorageUnavailable
 from portfolio_analytics.shared.log.protocol import LogReader, LogRecord, Positions
@@ -328,21 +335,27 @@ class Worker:
         logger.info("Partitions %s went to another consumer.", sorted(partitions))
 
     def _gap(self, partition: int, wanted: int, resumed: int) -> None:
-        logger.error(
-            "Partition %d: offsets %d to %d are gone from the log; going on from %d.",
-            partition,
-            wanted,
-            resumed - 1,
-            resumed,
-            extra={"partition": partition, "offset": wanted},
-        )
+        ids = {"partition": partition, "offset": wanted}
+        if resumed > wanted:
+            message = "Partition %d: offsets %d to %d are gone from the log; going on from %d."
+            logger.error(message, partition, wanted, resumed - 1, resumed, extra=ids)
+        else:
+            message = "Partition %d: the log ends before offset %d; reading it again from %d."
+            logger.error(message, partition, wanted, resumed, extra=ids)
 
         def write() -> None:
             self._connected()
             assert self._connection is not None
-            record_gap(self._connection, self._reader.topic_id, partition, wanted, resumed)
+            with self._connection.transaction():
+                record_gap(self._connection, self._reader.topic_id, partition, wanted, resumed)
+                if back is not None:
+                    set_back(self._connection, self._reader.topic_id, partition, back)
 
-        self._patiently(write)
+        held = self._held.get(partition)
+        # Offsets that the log gives anew are of other records, which are not done.
+        back = Position(resumed, held.epoch) if held is not None and resumed < wanted else None
+        if self._patiently(write) and back is not None:
+            self._held[partition] = back
 
     def _fenced(self, error: Fenced, partitions: set[int]) -> None:
         self.tally.fenced += 1
