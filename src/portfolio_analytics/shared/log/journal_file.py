@@ -249,7 +249,10 @@ class JournalFile:
 
     def probe(self, size: int = 0) -> None:
         """Find out with a real commit whether `size` bytes would be taken. Raises what `append` would."""
-        free = os.statvfs(self.path.parent)
+        try:
+            free = os.statvfs(self.path.parent)
+        except OSError as error:
+            raise LogUnavailable(f"the journal {self.path} cannot be used: {error.strerror}") from None
         if free.f_bavail * free.f_frsize < LOW_DISK_BYTES:
             raise LogFull(f"the disk of the journal {self.path} is full")
         if self._max_bytes is not None and self.used_bytes() + 4 * PAGE_BYTES + size > self._max_bytes:
