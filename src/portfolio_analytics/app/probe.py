@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +21,8 @@ from portfolio_analytics.app.watch import FRESH_S, look
 from portfolio_analytics.shared.errors import LogError, SettingsError, StorageUnavailable
 from portfolio_analytics.shared.metrics import Gauges, Sheet, exposition
 from portfolio_analytics.storage.database import connect
+
+logger = logging.getLogger(__name__)
 
 REQUEST_S = 10.0
 """For one request to arrive."""
@@ -92,6 +96,12 @@ def serving(host: str, port: int, answer: Callable[[str], Answer]) -> Iterator[i
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is no event; the base class prints its address besides."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            logger.error("An answer of the probe failed.", exc_info=error)
 
 
 def _handler(answer: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:
