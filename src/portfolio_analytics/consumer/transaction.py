@@ -16,6 +16,7 @@ PostgreSQL rolls one back and its batch is tried again.
 
 from __future__ import annotations
 
+import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -46,6 +47,16 @@ DAY_MS = 86_400_000
 # Who sends events twice does so again: for so many batches duplicates are looked for before the insertion.
 LOOK_FOR = 50
 LATENCIES_MS = 1_000
+UNSTORABLE = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    struct.error,
+    ValueError,
+    OverflowError,
+)
+"""What is raised for a record that cannot be stored, whoever tries and however often."""
+
 # Every query of the transaction wants its index, whatever the planner makes of long parameters.
 # A consumer that hangs within its transaction is ended before those who wait for its locks give up.
 SESSION = """

@@ -7,7 +7,6 @@ batch is decoded while PostgreSQL works on the one before. Many consumers run si
 from __future__ import annotations
 
 import logging
-import struct
 import threading
 import time
 from collections import Counter
@@ -34,7 +33,7 @@ from portfolio_analytics.consumer.positions import (
     record_gap,
     set_back,
 )
-from portfolio_analytics.consumer.transaction import Outcome, Store
+from portfolio_analytics.consumer.transaction import UNSTORABLE, Outcome, Store
 from portfolio_analytics.shared.errors import AnalyticsError, Fenced, LogError, StorageUnavailable
 from portfolio_analytics.shared.log.protocol import LogReader, LogRecord, Positions
 from portfolio_analytics.storage.database import describe
@@ -57,14 +56,6 @@ PASSING = (
     psycopg.InternalError,
     StorageUnavailable,
     LogError,
-)
-UNSTORABLE = (
-    psycopg.DataError,
-    psycopg.IntegrityError,
-    psycopg.errors.ProgramLimitExceeded,
-    struct.error,
-    ValueError,
-    OverflowError,
 )
 
 
