@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
+import uuid
 from pathlib import Path
 
+import pytest
+
+from portfolio_analytics.app import replay
 from portfolio_analytics.app.replay import Replayed, replay_log
 from portfolio_analytics.consumer.bad_rows import shelf
 from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.settings import Settings
+from portfolio_analytics.shared.log.kafka import KafkaSettings, KafkaWriter
 from portfolio_analytics.shared.record import EventRecord, encode_record
 from portfolio_analytics.storage.database import connect
 from tests.faults.journal import append_events, make_events
+from tests.faults.pipeline import kafka_environment
+from tests.kafka.cluster import KafkaCluster
 from tests.oracle import assert_exactly_once
 from tests.records import event
 
@@ -41,3 +50,29 @@ def test_bad_rows_that_go_on_being_bad_do_not_stop_the_others(database: str) -> 
             )
         assert shelf.retry(connection, Store(connection, ""), []) == (1, 2)
     assert_exactly_once(database, [sent.id])
+
+
+def test_a_topic_is_read_to_its_end_however_long_its_records_take(
+    kafka: KafkaCluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = f"replay-{uuid.uuid4().hex}"
+    sent = make_events(20)
+
+    async def append() -> None:
+        writer = KafkaWriter(KafkaSettings(kafka.bootstrap, topic=topic, partitions=1))
+        await writer.open()
+        await writer.append_many([(b"key", encode_record(found)) for found in sent])
+        await writer.close(5)
+
+    asyncio.run(append())
+    monkeypatch.setattr(replay, "SILENCE_S", 6.0)  # the group takes a part of it to meet
+    monkeypatch.setattr(replay, "BATCH", 10)
+
+    def take_long(done: int, total: int) -> None:
+        assert total == 20
+        if done == 10:
+            time.sleep(6.5)
+
+    settings = Settings.load(kafka_environment(kafka, topic))
+    assert replay_log(settings, database, on_progress=take_long) == Replayed(read=20, stored=20)
+    assert_exactly_once(database, [found.id for found in sent])

@@ -126,9 +126,9 @@ def _kafka(settings: Settings) -> Batches:
                     nexts[number] = ends[number].low
             kept = [r for r in records if r.partition in ends and r.offset < ends[r.partition].high]
             if kept:
-                heard = time.monotonic()
                 nexts.update({record.partition: record.offset + 1 for record in kept})
                 yield reader.topic_id, sum(mark.high - mark.low for mark in ends.values()), kept
+                heard = time.monotonic()  # what was done with them since was no silence
     finally:
         reader.close()
 
