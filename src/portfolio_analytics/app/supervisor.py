@@ -36,8 +36,9 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The process id it has now; None before its start."""
-        return None if self._process is None else self._process.pid
+        """The process id it has now; None before its start, and between its end and the next one."""
+        process = self._process
+        return None if process is None or process.returncode is not None else process.pid
 
     def start(self) -> None:
         """Start it. Its standard input is a pipe that closes when this process dies, and then it ends."""
