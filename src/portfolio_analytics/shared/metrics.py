@@ -210,7 +210,7 @@ Row = tuple[int, ...]
 Gauges = Mapping[Declaration, float | Mapping[str, float]]
 """Values of READ; of one with a label, the value by the label's."""
 
-ROW_BYTES = 4096  # a page, since a row is mapped on its own
+ROW_BYTES = mmap.ALLOCATIONGRANULARITY  # a page of this machine, since a row is mapped on its own
 _PID = 0  # the first cell of a row says whose it is, the second what is counted in it
 _GROUP = 1
 OPEN = 2

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 from portfolio_analytics.consumer.figures import Figures
 from portfolio_analytics.consumer.transaction import Outcome
-from portfolio_analytics.shared.metrics import CONSUMER, INTAKE, Sheet, exposition
+from portfolio_analytics.shared.metrics import CONSUMER, INTAKE, ROW_BYTES, Sheet, exposition
 
 
 def test_what_is_committed_is_shown(tmp_path: Path) -> None:
@@ -46,6 +48,15 @@ def test_a_sheet_shows_what_is_counted_on_it(tmp_path: Path) -> None:
     consumer = Sheet(tmp_path / "sheet", CONSUMER)
     assert "portfolio_analytics_consumed_total" in exposition(intake, {}).decode()
     assert "portfolio_analytics_events_total" in exposition(consumer, {}).decode()
+
+
+def test_a_row_can_be_mapped_where_pages_are_larger() -> None:
+    """As on a Raspberry Pi 5, with pages of 16 KiB."""
+    program = (
+        "import mmap; mmap.ALLOCATIONGRANULARITY = 16384; "
+        "from portfolio_analytics.shared.metrics import ROW_BYTES; print(ROW_BYTES)"
+    )
+    assert int(subprocess.check_output([sys.executable, "-c", program])) == 16_384
 
 
 def test_waiting_is_told_until_it_is_over() -> None:
