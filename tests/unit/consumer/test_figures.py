@@ -9,7 +9,18 @@ from pathlib import Path
 
 from portfolio_analytics.consumer.figures import Figures
 from portfolio_analytics.consumer.transaction import Outcome
-from portfolio_analytics.shared.metrics import CONSUMER, INTAKE, ROW_BYTES, Sheet, exposition
+from portfolio_analytics.shared.metrics import (
+    BATCHES,
+    CONSUMER,
+    INTAKE,
+    OPEN,
+    ROW_BYTES,
+    TURNED,
+    WAITING,
+    Sheet,
+    cell,
+    exposition,
+)
 
 
 def test_what_is_committed_is_shown(tmp_path: Path) -> None:
@@ -48,6 +59,29 @@ def test_a_sheet_shows_what_is_counted_on_it(tmp_path: Path) -> None:
     consumer = Sheet(tmp_path / "sheet", CONSUMER)
     assert "portfolio_analytics_consumed_total" in exposition(intake, {}).decode()
     assert "portfolio_analytics_events_total" in exposition(consumer, {}).decode()
+
+
+def test_a_row_of_a_process_that_has_ended_is_gone_on_with(tmp_path: Path) -> None:
+    """What it counted stays counted, how it was is forgotten, and the file does not grow."""
+    path = tmp_path / "sheet"
+    reader = Sheet(path, INTAKE)
+    for number in range(1, 6):
+        sheet = Sheet(path, CONSUMER)
+        assert [sheet.row[place] for place in (OPEN, TURNED, cell(WAITING))] == [0, 0, 0]
+        figures = Figures(sheet.row)
+        figures.opened()
+        figures.committed(Outcome([1], 0, Counter()), 0.1, 1)
+        figures.waits("PostgreSQL: away")
+        assert reader.totals()[cell(BATCHES)] == number
+        assert reader.totals()[cell(WAITING)] == 1
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        sheet.row[0] = gone.pid
+    assert reader.totals()[cell(WAITING)] == 0
+    assert path.stat().st_size == 2 * ROW_BYTES
+    another = Sheet(path, INTAKE)  # counts something else, and beside one that lives
+    assert another.row[cell(BATCHES)] == 0
+    assert path.stat().st_size == 3 * ROW_BYTES
 
 
 def test_a_row_can_be_mapped_where_pages_are_larger() -> None:
