@@ -25,7 +25,7 @@ from portfolio_analytics.storage.embedded import running_dsn
 from tests.browser.conftest import chromium, playwright  # noqa: F401 - fixtures
 from tests.faults.load import Load, uuid7
 from tests.faults.pipeline import assert_counted, number
-from tests.faults.process import Server, eventually, run_command
+from tests.faults.process import Process, Server, eventually, run_command
 from tests.integration.test_intake import README_EXAMPLE
 from tests.oracle import assert_exactly_once
 from tests.ports import free_port
@@ -303,6 +303,23 @@ def test_stop_and_start_and_kill_9_of_everything(tmp_path: Path) -> None:
         assert server.terminate() == 0
     eventually(lambda: not any(map(runs, tree)), 10, lambda: str(list(filter(runs, tree))))
     assert "Traceback" not in server.output(), server.output()
+
+
+def test_when_asked_to_end_while_it_starts_it_leaves_no_process(tmp_path: Path) -> None:
+    environment = {"DATA_DIR": str(tmp_path / "data"), "PORT": str(free_port())}
+    with Process("run", ["run"], environment, tmp_path) as process:
+        eventually(lambda: any(map(is_database, process.tree())), 60, process.output, pause=0.005)
+        tree = process.tree()
+        assert process.terminate() == 0
+    eventually(lambda: not any(map(runs, tree)), 10, lambda: str(list(filter(runs, tree))))
+    assert "Traceback" not in process.output(), process.output()
+
+
+def is_database(pid: int) -> bool:
+    try:
+        return b"unix_socket_directories=" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def runs(pid: int) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 import threading
 import time
 import urllib.error
@@ -38,6 +40,8 @@ def run(settings: Settings, console: Console) -> None:
     Raises EmbeddedPostgresError or SettingsError when DATA_DIR cannot be used or is in use, and SettingsError
     for what the producer would end over: it would be started again and again.
     """
+    # Until there is a supervisor to stop: what was begun is ended, the database above all.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     make_data_dir(settings.data_dir)
     with _database(settings, console) as url:
         _wait_for_the_port(settings, console)
