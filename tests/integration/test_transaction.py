@@ -166,6 +166,22 @@ def test_a_batch_that_fails_leaves_nothing(consumer: Consumer, database: str) ->
     assert_exactly_once(database, [])
 
 
+def test_latencies_of_a_batch_that_fails_are_stored_with_the_next(consumer: Consumer) -> None:
+    consumer.take(in_log([event()]))
+    consumer.store.note_latencies([NOON - 100], NOON)
+    consumer.connection.execute("ALTER TABLE bad_rows RENAME TO bad_rows_away")
+    bad = LogRecord(0, 1, NOON, b"key", b"bad")
+    batch = make_batch([bad], TOPIC)
+    for moment in (NOON + 2_000, NOON + 4_000):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            consumer.store.commit(batch, consumer.held, moment)
+    consumer.connection.execute("ALTER TABLE bad_rows_away RENAME TO bad_rows")
+    consumer.store.commit(batch, consumer.held, NOON + 6_000)
+    consumer.store.flush_latencies(0)
+    stored = consumer.connection.execute("SELECT sum(n)::int FROM latencies").fetchall()
+    assert stored == [(1,)]
+
+
 def test_visits_of_late_events_merge(consumer: Consumer, database: str) -> None:
     consumer.take(in_log([event(time=NOON, page="/a"), event(time=NOON + 60 * MINUTE, page="/c")]))
     assert total_cell(consumer.connection, "visits") == 2

@@ -105,9 +105,15 @@ class Store:
         """
         items, expired = self._within_horizon(batch.items, now_ms)
         self._prepare(items)
+        latencies_due = now_ms >= self._latencies_due_ms
         with self.connection.transaction(), self.connection.cursor() as cursor:
             advance(self.connection, self.topic_id, held, batch.ends)
-            outcome = self._store(cursor, items, [*batch.rejected, *expired], batch, now_ms, meanwhile)
+            outcome = self._store(cursor, items, [*batch.rejected, *expired], batch, meanwhile)
+            if latencies_due:
+                ledger.add_latencies(cursor, self._latencies, min(batch.ends))
+        if latencies_due:
+            self._latencies.clear()
+            self._latencies_due_ms = now_ms + LATENCIES_MS
         if self._unlearned and outcome.counted:
             learn_days(self.connection, map(to_date, self._unlearned))
             self._unlearned.clear()
@@ -168,7 +174,8 @@ class Store:
         if not self._latencies:
             return
         with self.connection.transaction(), self.connection.cursor() as cursor:
-            self._add_latencies(cursor, slot)
+            ledger.add_latencies(cursor, self._latencies, slot)
+        self._latencies.clear()
 
     def _within_horizon(self, items: list[Item], now_ms: int) -> tuple[list[Item], list[Rejected]]:
         first = self._first_day(now_ms)
@@ -215,7 +222,6 @@ class Store:
         items: list[Item],
         rejected: list[Rejected],
         batch: Batch,
-        now_ms: int,
         meanwhile: Callable[[], None],
     ) -> Outcome:
         slot = min(batch.ends)
@@ -232,9 +238,6 @@ class Store:
         entries.update(ledger.entries_of(copies, "accepted"))
         entries.update(map(ledger.entry_of_rejected, rejected))
         ledger.add_entries(cursor, entries, slot)
-        if now_ms >= self._latencies_due_ms:
-            self._latencies_due_ms = now_ms + LATENCIES_MS
-            self._add_latencies(cursor, slot)
         add_bad_rows(cursor, rejected, self.topic_id)
         return Outcome(
             [item.event.at for item in fresh], len(duplicates), Counter(found.reason for found in rejected)
@@ -259,14 +262,6 @@ class Store:
         if not settled:
             _continue_visits(cursor, kept, locks)
         return sites, locks, kept, turned_away
-
-    def _add_latencies(self, cursor: psycopg.Cursor[Any], slot: int) -> None:
-        latencies, self._latencies = self._latencies, Counter()
-        try:
-            ledger.add_latencies(cursor, latencies, slot)
-        except psycopg.Error:
-            self._latencies.update(latencies)
-            raise
 
 
 def _keys(items: list[Item]) -> set[Key]:
