@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from array import array
 from collections import Counter
 from pathlib import Path
 
-from portfolio_analytics.consumer.figures import Figures
+from portfolio_analytics.consumer.figures import HUNG_S, Figures
 from portfolio_analytics.consumer.transaction import Outcome
 from portfolio_analytics.shared.metrics import (
     BATCHES,
@@ -102,4 +104,14 @@ def test_waiting_is_told_until_it_is_over() -> None:
     assert figures.problem() == "PostgreSQL: away"
     figures.goes_on()
     assert figures.problem() is None
+    assert not figures.hung()
+
+
+def test_one_that_commits_does_not_hang() -> None:
+    """A slow database may take minutes for the batches of one poll."""
+    figures = Figures(row := memoryview(array("q", bytes(ROW_BYTES))))
+    figures.opened()
+    row[TURNED] = int((time.monotonic() - HUNG_S - 1) * 1000)
+    assert figures.hung()
+    figures.committed(Outcome([], 0, Counter()), 100.0, 1)
     assert not figures.hung()
