@@ -335,3 +335,16 @@ def test_a_port_that_something_else_has(database: str, tmp_path: Path) -> None:
     assert status == 2, printed
     assert f"HOST, PORT: 127.0.0.1:{port} cannot be had" in printed
     assert "is running" not in printed
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_a_port_that_its_consumer_cannot_have(database: str, tmp_path: Path, same: bool) -> None:
+    """Else the consumer would end and be started again for ever, and nothing be counted."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        port = free_port()
+        settings = {"DATABASE_URL": database, "DATA_DIR": str(tmp_path / "data"), "PORT": str(port)}
+        settings["METRICS_PORT"] = str(port if same else taken)
+        status, printed = run_command(["run"], settings)
+    assert status == 2, printed
+    assert ("is the service's own PORT" if same else f"METRICS_PORT: 127.0.0.1:{taken}") in printed
