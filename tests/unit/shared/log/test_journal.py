@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from portfolio_analytics.shared.errors import LogFull, LogUnavailable
+from portfolio_analytics.shared.log import journal_file
 from portfolio_analytics.shared.log.journal import JournalReader, JournalWriter
 from portfolio_analytics.shared.log.journal_file import JournalFile
 from portfolio_analytics.shared.log.protocol import Appended, LogRecord
@@ -422,3 +423,22 @@ async def test_a_directory_that_goes_away_while_it_is_in_use_passes(tmp_path: Pa
     assert await asyncio.wait_for(writer.append(b"key", b"new"), 10) == (0, 0)
     assert await writer.healthy() is None
     await writer.close(5)
+
+
+async def test_large_records_are_read_a_few_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backlog of them must not take all memory there is."""
+    monkeypatch.setattr(journal_file, "READ_BYTES", 1 << 20)
+    values = [str(n).encode().ljust(100_000) for n in range(200)]
+    writer = JournalWriter(path)
+    await writer.open()
+    await writer.append_many([(b"key", value) for value in values])
+    await writer.close(5)
+    reader = JournalReader(path)
+    reader.open()
+    read: list[bytes | None] = []
+    while len(read) < len(values):
+        some = reader.poll(15_000, 5.0)
+        assert 0 < len(some) <= journal_file.READ_ROWS
+        read += [record.value for record in some]
+    reader.close()
+    assert read == values
