@@ -1,12 +1,16 @@
-"""How many events anybody may send without a token: by network, and by site."""
+"""How many events anybody may send without a token that may send: by network, and by site."""
 
 from __future__ import annotations
 
 import math
 
 from portfolio_analytics.producer.sender import Sender
+from portfolio_analytics.shared.access import Principal
 from portfolio_analytics.shared.errors import InvalidEvent
 from portfolio_analytics.shared.ratelimit import KeyMaker, limiter
+
+SENDING = frozenset({"ingest", "import", "admin"})
+"""Scopes with one of which a token lifts the limits; to read is not to send."""
 
 
 class Limits:
@@ -23,7 +27,7 @@ class Limits:
 
     def sender(self, sender: Sender, events: int, now: float) -> None:
         """Book `events` of a sender at `now` (steady seconds). Raises ApiError 429."""
-        if self._addresses is None or sender.principal is not None or not is_public(sender.address):
+        if self._addresses is None or may_exceed(sender.principal) or not is_public(sender.address):
             return
         key = self._keys.of_address(sender.address)
         wait = self._addresses.allow(key, now, events)
@@ -41,6 +45,13 @@ class Limits:
                 f"Too many events for this site; try again in {math.ceil(wait)} s.",
                 status=429,
             )
+
+
+def may_exceed(principal: Principal | None, site: str | None = None) -> bool:
+    """Whether `principal` may send past the limit of a network, or, where it is named, of `site`."""
+    if principal is None or principal.scopes.isdisjoint(SENDING):
+        return False
+    return site is None or principal.site in (None, site)
 
 
 def is_public(address: str) -> bool:
