@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ from playwright.sync_api import Browser
 
 from portfolio_analytics.storage.database import connect
 from portfolio_analytics.storage.embedded import running_dsn
+from tests.answers import status
 from tests.browser.conftest import chromium, playwright  # noqa: F401 - fixtures
 from tests.faults.load import Load, uuid7
 from tests.faults.pipeline import assert_counted, number
@@ -313,6 +315,25 @@ def test_when_asked_to_end_while_it_starts_it_leaves_no_process(tmp_path: Path) 
         assert process.terminate() == 0
     eventually(lambda: not any(map(runs, tree)), 10, lambda: str(list(filter(runs, tree))))
     assert "Traceback" not in process.output(), process.output()
+
+
+def test_a_database_that_dies_is_started_again(tmp_path: Path) -> None:
+    server = free_port_server(
+        "run", {"DATA_DIR": str(tmp_path / "data"), "RATE_LIMIT_ADDRESS": "0"}, tmp_path
+    )
+    with server:
+        with Load([server.port], rate=200) as load:
+            load.grow(50)
+            [leader] = [pid for pid in server.tree() if is_database(pid)]
+            os.kill(leader, signal.SIGKILL)
+            eventually(lambda: not runs(leader), 10, "its end")
+            load.grow(50)
+            eventually(lambda: status(f"{server.url}/api/health") == 200, 60, server.output)
+        assert_counted(database_of(server), load)
+        assert load.statuses.keys() == {201}
+        assert server.terminate() == 0
+    assert "PostgreSQL ended; starting it again." in server.output()
+    assert "Traceback" not in server.output(), server.output()
 
 
 def is_database(pid: int) -> bool:

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def run(settings: Settings, console: Console) -> None:
     # Until there is a supervisor to stop: what was begun is ended, the database above all.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     make_data_dir(settings.data_dir)
-    with _database(settings, console) as url:
+    with _database(settings, console) as (url, watch):
         _wait_for_the_ports(settings, console)
         if not migrate_patiently(url, threading.Event()):
             return
@@ -60,7 +60,7 @@ def run(settings: Settings, console: Console) -> None:
         with sheet_path() as sheet:
             environment[SHARED] = str(sheet)
             supervisor = Supervisor(
-                [[Child(command, [command], environment)] for command in ("producer", "consumer")]
+                [[Child(command, [command], environment)] for command in ("producer", "consumer")], watch
             )
             stop_on_signals(supervisor)
             threading.Thread(
@@ -71,21 +71,33 @@ def run(settings: Settings, console: Console) -> None:
 
 
 @contextmanager
-def _database(settings: Settings, console: Console) -> Iterator[str]:
-    """The database's address: the one given, else an embedded PostgreSQL that runs meanwhile."""
+def _database(settings: Settings, console: Console) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The database's address, and what is to be called now and then: of the one given, else of an embedded
+    PostgreSQL that runs meanwhile.
+    """
     if settings.database_url is None:
         with EmbeddedPostgres(settings.data_dir) as server:
             if server.notice:
                 console.print(server.notice, style="yellow", markup=False, soft_wrap=True)
-            yield server.dsn
+            yield server.dsn, lambda: _keep_running(server)
         return
     lock = FileLock(settings.data_dir / "run.lock")
     if not lock.take():
         raise SettingsError([f"DATA_DIR: {settings.data_dir} is in use by another process ({lock.owner()})"])
     try:
-        yield settings.database_url.reveal()
+        yield settings.database_url.reveal(), lambda: None
     finally:
         lock.release()
+
+
+def _keep_running(server: EmbeddedPostgres) -> None:
+    """Start a PostgreSQL again that has ended, as one does that was killed for want of memory.
+
+    Raises EmbeddedPostgresError when that fails: `run` then ends, and says why.
+    """
+    if not server.running:
+        logger.error("PostgreSQL ended; starting it again.")
+        server.start()
 
 
 def _wait_for_the_ports(settings: Settings, console: Console) -> None:

@@ -85,10 +85,14 @@ class Child:
 
 
 class Supervisor:
-    """Keeps children running until a signal, then stops them: those of the first stage first."""
+    """Keeps children running until a signal, then stops them: those of the first stage first.
 
-    def __init__(self, stages: Sequence[Sequence[Child]]) -> None:
+    `watch` is called besides, several times a second.
+    """
+
+    def __init__(self, stages: Sequence[Sequence[Child]], watch: Callable[[], None] = lambda: None) -> None:
         self._stages = stages
+        self._watch = watch
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -96,12 +100,16 @@ class Supervisor:
         self._stop.set()
 
     def run(self) -> None:
-        """Start all children, and return when `stop` was called and all of them have ended."""
+        """Start all children, and return when `stop` was called and all of them have ended.
+
+        Raises what `watch` raises, once all children have ended.
+        """
         children = [child for stage in self._stages for child in stage]
         for child in children:
             child.start()
         try:
             while not self._stop.wait(0.2):
+                self._watch()
                 for child in children:
                     child.watch(time.monotonic())
         finally:
