@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 from confluent_kafka import TopicPartition
 
+from portfolio_analytics.app.log_ends import JournalEnds
 from portfolio_analytics.shared.log.journal import JournalReader
 from portfolio_analytics.shared.log.kafka import KafkaReader, KafkaSettings, KafkaWriter
 from portfolio_analytics.shared.record import encode_record
@@ -128,6 +129,29 @@ def test_offsets_that_a_journal_gives_anew_are_read(database: str, tmp_path: Pat
     with connect(database) as connection:
         assert gaps(connection) == [(0, 10, 0)]
         assert number(connection, "SELECT next FROM log_positions") == 8
+    assert_exactly_once(database, [event.id for event in sent])
+
+
+def test_a_journal_that_is_removed_is_gone_on_with_in_its_successor(database: str, tmp_path: Path) -> None:
+    """Writers make another one and go on answering: what is in it is to be counted, and to be seen."""
+    journal = tmp_path / "journal.sqlite"
+    ends = JournalEnds(journal)
+    sent = make_events(12)
+    append_events(journal, sent[:5])
+    consumer = ConsumerThread(JournalReader(journal), database)
+    try:
+        wait_until_stored(database, [event.id for event in sent[:5]])
+        assert ends.backlog({}, 0)[0].lag == 5
+        for file in tmp_path.glob("journal.sqlite*"):
+            file.unlink()
+        append_events(journal, sent[5:])
+        assert ends.backlog({}, 0)[0].lag == 7
+        wait_until_stored(database, [event.id for event in sent], 20)
+    finally:
+        consumer.stop()
+    assert consumer.error is None
+    with connect(database) as connection:
+        assert sorted(connection.execute("SELECT next FROM log_positions").fetchall()) == [(5,), (7,)]
     assert_exactly_once(database, [event.id for event in sent])
 
 

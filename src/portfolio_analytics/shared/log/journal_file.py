@@ -388,13 +388,17 @@ class JournalFile:
             raise LogUnavailable(f"the journal {self.path} is not open")
         return self._db
 
-    def _same_file(self) -> None:
-        """A file that was removed would take records that no one can ever read."""
+    def is_replaced(self) -> bool:
+        """Whether the file was removed since it was opened, or another one stands in its place."""
         try:
             inode = os.stat(self.path).st_ino
         except OSError:
             inode = -1
-        if self._db is not None and inode != self._inode:
+        return self._db is not None and inode != self._inode
+
+    def _same_file(self) -> None:
+        """A file that was removed would take records that no one can ever read."""
+        if self.is_replaced():
             raise LogUnavailable(f"the journal {self.path} was removed while it was in use")
 
     def _failure(self, error: sqlite3.Error, code: int) -> LogError:
