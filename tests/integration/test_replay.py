@@ -13,7 +13,10 @@ import pytest
 from portfolio_analytics.app import replay
 from portfolio_analytics.app.replay import Replayed, replay_log
 from portfolio_analytics.consumer.bad_rows import shelf
+from portfolio_analytics.consumer.batch import make_batch
 from portfolio_analytics.consumer.transaction import Store
+from portfolio_analytics.importers.access_log import ImportProblem
+from portfolio_analytics.importers.restore import store_items
 from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared.log.kafka import KafkaSettings, KafkaWriter
 from portfolio_analytics.shared.record import EventRecord, encode_record
@@ -22,7 +25,7 @@ from tests.faults.journal import append_events, make_events
 from tests.faults.pipeline import kafka_environment
 from tests.kafka.cluster import KafkaCluster
 from tests.oracle import assert_exactly_once
-from tests.records import event
+from tests.records import event, in_log
 
 
 def poison() -> EventRecord:
@@ -50,6 +53,13 @@ def test_bad_rows_that_go_on_being_bad_do_not_stop_the_others(database: str) -> 
             )
         assert shelf.retry(connection, Store(connection, ""), []) == (1, 2)
     assert_exactly_once(database, [sent.id])
+
+
+def test_an_import_says_which_events_cannot_be_stored(database: str) -> None:
+    with connect(database) as connection:
+        items = make_batch(in_log([poison()]), "topic").items
+        with pytest.raises(ImportProblem, match="Events 1 to 1 cannot be stored: PostgreSQL: "):
+            store_items(Store(connection, ""), items)
 
 
 def test_a_topic_is_read_to_its_end_however_long_its_records_take(
