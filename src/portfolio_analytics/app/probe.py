@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 import threading
 import time
@@ -80,7 +81,7 @@ class Probe:
 def serving(host: str, port: int, answer: Callable[[str], Answer]) -> Iterator[int]:
     """Answer GET requests at `host` and `port` meanwhile; gives the port. Raises SettingsError."""
     try:
-        server = _Server((host, port), _handler(answer))
+        server = (_Server6 if ":" in host else _Server)((host, port), _handler(answer))
     except OSError as error:
         problem = f"METRICS_HOST, METRICS_PORT: {host}:{port} cannot be had: {error.strerror}"
         raise SettingsError([problem]) from error
@@ -102,6 +103,10 @@ class _Server(ThreadingHTTPServer):
         error = sys.exception()
         if not isinstance(error, ConnectionError):
             logger.error("An answer of the probe failed.", exc_info=error)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 def _handler(answer: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:

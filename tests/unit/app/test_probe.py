@@ -1,10 +1,11 @@
-"""The consumer's own address: what it prints of those who ask, which is nothing."""
+"""The consumer's own address: where it answers, and that it prints nothing of those who ask."""
 
 from __future__ import annotations
 
 import socket
 import struct
 import time
+import urllib.request
 
 import pytest
 
@@ -47,3 +48,13 @@ def test_a_mistake_is_logged_without_the_address(
         assert client.recv(100) == b""
     assert "this is the mistake" in caplog.text
     assert "127.0.0.1" not in caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_it_answers_on_addresses_of_ipv6(host: str) -> None:
+    with (
+        serving(host, 0, lambda path: (200, "text/plain", path.encode())) as port,
+        urllib.request.urlopen(f"http://[::1]:{port}/ready", timeout=10) as found,
+    ):
+        assert found.read() == b"/ready"
