@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
 from portfolio_analytics.shared.errors import SettingsError
 
 T = TypeVar("T")
@@ -354,8 +357,17 @@ def _tracker_path(value: str) -> str:
 
 
 def _database_url(value: str) -> None:
-    scheme = urlsplit(value).scheme
-    if scheme not in ("postgresql", "postgres") and "=" not in value:
+    try:
+        is_one = urlsplit(value).scheme in ("postgresql", "postgres") or "=" in value
+        if is_one:
+            conninfo_to_dict(value)
+    except (ValueError, ProgrammingError):
+        # Their messages quote what cannot be read, which may be the password.
+        raise ValueError(
+            "cannot be read as a PostgreSQL address; special characters of a password are percent-encoded, "
+            "% itself as %25"
+        ) from None
+    if not is_one:
         raise ValueError("is not a PostgreSQL address such as postgresql://user:password@host/database")
 
 

@@ -10,6 +10,9 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
+from portfolio_analytics.shared.errors import LogUncertain
+from portfolio_analytics.shared.log.kafka import KafkaSettings
+from portfolio_analytics.shared.log.kafka_dead_letters import KafkaDeadLetters, Letter
 from portfolio_analytics.shared.record import encode_record
 from portfolio_analytics.storage.database import connect
 from tests.faults.journal import make_events
@@ -87,3 +90,19 @@ def test_bad_rows_are_published_and_hold_nothing_up(
         assert headers["topic"] == topic.encode()
         assert (headers["partition"], headers["offset"]) == (b"0", b"%d" % (place * 5))
     assert_exactly_once(database, [event.id for event in sent])
+
+
+def test_a_topic_that_is_deleted_is_made_again(kafka: KafkaCluster) -> None:
+    """The client that saw it go is of no further use; the next try has a new one."""
+    dead = f"dead-{uuid.uuid4().hex}"
+    topic = KafkaDeadLetters(KafkaSettings(kafka.bootstrap), dead)
+    letter = Letter(b"key", b"bad", [("reason", b"undecodable")])
+    assert topic.publish([letter]) == [None]
+    admin = kafka.admin()
+    for deleted in admin.delete_topics([dead]).values():
+        deleted.result(timeout=20)
+    [error] = topic.publish([letter])
+    assert isinstance(error, LogUncertain)
+    assert topic.publish([letter]) == [None]
+    topic.close()
+    assert letters(kafka, dead, 1)[0][0] == b"bad"

@@ -77,6 +77,23 @@ def test_workers_share_the_partitions_and_live_and_die_as_one(
         assert "Traceback" not in consumer.output(), consumer.output()
 
 
+def test_asked_to_end_while_its_workers_start_it_leaves_none(
+    database: str, tmp_path: Path, free_port: int
+) -> None:
+    environment = {
+        "DATABASE_URL": database,
+        "DATA_DIR": str(tmp_path / "data"),
+        "KAFKA_BROKER": f"127.0.0.1:{free_port}",
+        "WORKERS": "2",
+    }
+    with Process("consumer", ["consumer"], environment, tmp_path) as consumer:
+        eventually(lambda: len(consumer.tree()) == 3, 60, consumer.output, pause=0.005)
+        everyone = consumer.tree()
+        assert consumer.terminate() == 0
+        assert not any(map(_is_there, everyone))
+    assert "Traceback" not in consumer.output(), consumer.output()
+
+
 def _is_there(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -414,6 +414,7 @@ def test_a_pixel(server: IntakeServer) -> None:
     assert server.request("GET", "/pixel.gif").status == 422
     assert server.request("GET", "/pixel.gif?page=/", headers={"User-Agent": "bingbot/2.0"}).status == 200
     assert server.request("GET", "/pixel.gif?page=/&site=%00%0a").status == 422
+    assert server.request("GET", f"/pixel.gif?page=/&{'&'.join(f'x{n}=1' for n in range(60))}").status == 400
 
 
 def test_forwarded_addresses_make_visitors_and_go_no_further(server: IntakeServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -22,10 +23,11 @@ from playwright.sync_api import Browser
 
 from portfolio_analytics.storage.database import connect
 from portfolio_analytics.storage.embedded import running_dsn
+from tests.answers import status
 from tests.browser.conftest import chromium, playwright  # noqa: F401 - fixtures
 from tests.faults.load import Load, uuid7
 from tests.faults.pipeline import assert_counted, number
-from tests.faults.process import Server, eventually, run_command
+from tests.faults.process import Process, Server, eventually, run_command
 from tests.integration.test_intake import README_EXAMPLE
 from tests.oracle import assert_exactly_once
 from tests.ports import free_port
@@ -305,6 +307,42 @@ def test_stop_and_start_and_kill_9_of_everything(tmp_path: Path) -> None:
     assert "Traceback" not in server.output(), server.output()
 
 
+def test_when_asked_to_end_while_it_starts_it_leaves_no_process(tmp_path: Path) -> None:
+    environment = {"DATA_DIR": str(tmp_path / "data"), "PORT": str(free_port())}
+    with Process("run", ["run"], environment, tmp_path) as process:
+        eventually(lambda: any(map(is_database, process.tree())), 60, process.output, pause=0.005)
+        tree = process.tree()
+        assert process.terminate() == 0
+    eventually(lambda: not any(map(runs, tree)), 10, lambda: str(list(filter(runs, tree))))
+    assert "Traceback" not in process.output(), process.output()
+
+
+def test_a_database_that_dies_is_started_again(tmp_path: Path) -> None:
+    server = free_port_server(
+        "run", {"DATA_DIR": str(tmp_path / "data"), "RATE_LIMIT_ADDRESS": "0"}, tmp_path
+    )
+    with server:
+        with Load([server.port], rate=200) as load:
+            load.grow(50)
+            [leader] = [pid for pid in server.tree() if is_database(pid)]
+            os.kill(leader, signal.SIGKILL)
+            eventually(lambda: not runs(leader), 10, "its end")
+            load.grow(50)
+            eventually(lambda: status(f"{server.url}/api/health") == 200, 60, server.output)
+        assert_counted(database_of(server), load)
+        assert load.statuses.keys() == {201}
+        assert server.terminate() == 0
+    assert "PostgreSQL ended; starting it again." in server.output()
+    assert "Traceback" not in server.output(), server.output()
+
+
+def is_database(pid: int) -> bool:
+    try:
+        return b"unix_socket_directories=" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def runs(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
 
@@ -318,3 +356,16 @@ def test_a_port_that_something_else_has(database: str, tmp_path: Path) -> None:
     assert status == 2, printed
     assert f"HOST, PORT: 127.0.0.1:{port} cannot be had" in printed
     assert "is running" not in printed
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_a_port_that_its_consumer_cannot_have(database: str, tmp_path: Path, same: bool) -> None:
+    """Else the consumer would end and be started again for ever, and nothing be counted."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        port = free_port()
+        settings = {"DATABASE_URL": database, "DATA_DIR": str(tmp_path / "data"), "PORT": str(port)}
+        settings["METRICS_PORT"] = str(port if same else taken)
+        status, printed = run_command(["run"], settings)
+    assert status == 2, printed
+    assert ("is the service's own PORT" if same else f"METRICS_PORT: 127.0.0.1:{taken}") in printed

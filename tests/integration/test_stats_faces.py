@@ -649,6 +649,7 @@ class TestReceipts:
             (f"{uuid.UUID(int=1)}?partition=1", "offset"),
             (f"{uuid.UUID(int=1)}?partition=1&offset=-1", "offset"),
             (f"{uuid.UUID(int=1)}?partition=99999999999999999999&offset=1", "partition"),
+            (f"{uuid.UUID(int=1)}?site=%00", "site"),
         ],
     )
     async def test_wrong_parameters(self, client: httpx.AsyncClient, path: str, field: str) -> None:

@@ -20,9 +20,18 @@ from portfolio_analytics.consumer.positions import Position, claim
 from portfolio_analytics.consumer.proof.verify import verify
 from portfolio_analytics.consumer.transaction import Outcome, Store
 from portfolio_analytics.shared.errors import Fenced
+from portfolio_analytics.shared.identity import known_visitor_id
 from portfolio_analytics.shared.log.protocol import LogRecord
-from portfolio_analytics.shared.record import AttestRecord, EventRecord, encode_record, mark_spooled
+from portfolio_analytics.shared.record import (
+    VISITOR_KNOWN,
+    AttestRecord,
+    EventRecord,
+    encode_record,
+    mark_spooled,
+)
+from portfolio_analytics.storage import sites, steps
 from portfolio_analytics.storage.database import connect
+from tests.faults.process import run_command
 from tests.oracle import assert_exactly_once
 from tests.records import DAY_MS, NOON, event, in_log
 
@@ -155,6 +164,22 @@ def test_a_batch_that_fails_leaves_nothing(consumer: Consumer, database: str) ->
     assert consumer.connection.execute("SELECT next FROM log_positions").fetchall() == [(1,)]
     assert len(consumer.take(in_log([event(), event(visitor=2)], first=1)).counted) == 2
     assert_exactly_once(database, [])
+
+
+def test_latencies_of_a_batch_that_fails_are_stored_with_the_next(consumer: Consumer) -> None:
+    consumer.take(in_log([event()]))
+    consumer.store.note_latencies([NOON - 100], NOON)
+    consumer.connection.execute("ALTER TABLE bad_rows RENAME TO bad_rows_away")
+    bad = LogRecord(0, 1, NOON, b"key", b"bad")
+    batch = make_batch([bad], TOPIC)
+    for moment in (NOON + 2_000, NOON + 4_000):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            consumer.store.commit(batch, consumer.held, moment)
+    consumer.connection.execute("ALTER TABLE bad_rows_away RENAME TO bad_rows")
+    consumer.store.commit(batch, consumer.held, NOON + 6_000)
+    consumer.store.flush_latencies(0)
+    stored = consumer.connection.execute("SELECT sum(n)::int FROM latencies").fetchall()
+    assert stored == [(1,)]
 
 
 def test_visits_of_late_events_merge(consumer: Consumer, database: str) -> None:
@@ -401,6 +426,33 @@ def test_what_was_erased_stays_erased(consumer: Consumer, database: str) -> None
     # Who comes back later is counted again.
     later = event(visitor=1, time=4_000_000_000_000)
     assert len(consumer.take(in_log([later], first=100)).counted) == 1
+
+
+def test_who_is_named_is_erased_under_every_name_of_the_site(consumer: Consumer, database: str) -> None:
+    def arrives(site: str, first: int) -> None:
+        known = known_visitor_id(site, "6f1c")
+        consumer.take(
+            in_log(
+                [
+                    event(site=site, session="s"),
+                    event(site=site, visitor=known, flags=VISITOR_KNOWN),
+                    event(site=site, visitor=first),
+                ],
+                first=first,
+            )
+        )
+
+    arrives("example.com", 0)
+    steps.run(consumer.connection, sites.rename("example.com", "new.example", "test"))
+    arrives("new.example", 3)
+    for name, value in (("--session", "s"), ("--visitor-id", "6f1c")):
+        asked = ["erase", "--site", "New.example", name, value]
+        status, shown = run_command([*asked, "--show"], {"DATABASE_URL": database})
+        assert (status, len(shown.splitlines())) == (0, 2), shown
+        status, told = run_command(asked, {"DATABASE_URL": database})
+        assert (status, "Events erased: 2." in told) == (0, True), told
+    assert_exactly_once(database, [])
+    assert totals(consumer.connection) == {"page_view": 2}
 
 
 def test_the_longest_texts_fit_their_keys(consumer: Consumer, database: str) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
 
+from portfolio_analytics.cli import proof as commands
 from portfolio_analytics.consumer.batch import make_batch
 from portfolio_analytics.consumer.positions import claim
+from portfolio_analytics.consumer.proof import rebuild as proof
 from portfolio_analytics.consumer.proof.rebuild import rebuild
-from portfolio_analytics.consumer.proof.verify import verify
+from portfolio_analytics.consumer.proof.verify import Report, verify
 from portfolio_analytics.consumer.rollups.months import close_months
 from portfolio_analytics.consumer.rollups.rollup import MEASURES
 from portfolio_analytics.consumer.transaction import Store
 from portfolio_analytics.consumer.visits.store import to_date
+from portfolio_analytics.storage import sites, steps
 from portfolio_analytics.storage.database import connect
+from portfolio_analytics.storage.sites import SiteChange
 from tests.records import DAY_MS, NOON, event, in_log
 
 TOPIC = "topic"
@@ -83,3 +89,26 @@ def test_a_new_time_zone_is_a_rebuild(filled: psycopg.Connection, database: str)
     after = filled.execute("SELECT day, visits FROM rollups WHERE dimension = 0 ORDER BY 1").fetchall()
     assert before != after
     assert sum(visits for _, visits in before) == sum(visits for _, visits in after)
+
+
+def test_a_time_zone_that_changes_during_a_rebuild_wants_another_one(
+    filled: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def set_zone(name: str) -> None:
+        steps.run(filled, sites.change("example.com", SiteChange(time_zone=name), "test"))
+
+    def slowly(*arguments: Any) -> Report:
+        report = rebuild(*arguments)
+        if not steps.run(filled, sites.find("example.com")).time_zone.startswith("Asia"):
+            set_zone("Asia/Tokyo")
+        return report
+
+    monkeypatch.setattr(proof, "rebuild", slowly)
+    monkeypatch.setenv("DATABASE_URL", database)
+    set_zone("America/New_York")
+    with suppress(SystemExit):  # the check at its end may find days of the new zone
+        commands.rebuild()
+    assert steps.run(filled, sites.find("example.com")).rebuild_wanted
+    commands.rebuild()
+    assert not steps.run(filled, sites.find("example.com")).rebuild_wanted
+    assert verify(filled).clean

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from portfolio_analytics.settings import Settings
@@ -50,3 +52,30 @@ def test_every_wrong_item_of_a_list_is_told(name: str, items: list[str]) -> None
     assert [item for item in items if item in sentence] == items
     assert "e.example" not in sentence
     assert "10.0.0.0/8, " not in sentence
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user:hunter2%zz@host/x",
+        "postgresql://user:hunter2\u2100@host/x",
+        "postgresql://user:hunter2@[::1/x",
+        "host=host password='hunter2",
+        "host=host hunter2=1",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_not_shown(address: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({"DATABASE_URL": address})
+    assert "DATABASE_URL: cannot be read as a PostgreSQL address" in str(caught.value)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in shown
+
+
+def test_addresses_that_can_be_read() -> None:
+    for address in (
+        "postgresql://user:a%25b@host/x",
+        "postgres://h1:5432,h2/x?sslmode=require",
+        "host=h user=u",
+    ):
+        assert Settings.load({"DATABASE_URL": address}).database_url is not None

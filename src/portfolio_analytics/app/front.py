@@ -39,8 +39,11 @@ class StaticFile(NamedTuple):
 @lru_cache(maxsize=256)
 def load(root: Path, name: str) -> StaticFile | None:
     """The file `name` below `root`; None when there is none. Kept in memory: it changes with the package."""
-    path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()) or not path.is_file():
+    try:
+        path = (root / name).resolve()
+        if not path.is_relative_to(root.resolve()) or not path.is_file():
+            return None
+    except (OSError, ValueError):  # too long a name, or one with a NUL: no file has it
         return None
     content = path.read_bytes()
     compressed = path.with_name(f"{path.name}.gz")

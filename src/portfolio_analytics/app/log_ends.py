@@ -58,6 +58,8 @@ class OpenedJournal:
             yield None
             return
         try:
+            if self._file is not None and self._file.is_replaced():
+                self._file.close()
             if self._file is None:
                 self._file = JournalFile(self._path)
             self._file.open()

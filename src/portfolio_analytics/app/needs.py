@@ -29,8 +29,11 @@ def missing(settings: Settings) -> list[str]:
     return problems if problem is None else [*problems, problem]
 
 
-def port_problem(host: str, port: int) -> str | None:
-    """The server's sockets share a port with whoever else shares it; a second server must not be one."""
+def port_problem(host: str, port: int, names: str = "HOST, PORT") -> str | None:
+    """The server's sockets share a port with whoever else shares it; a second server must not be one.
+
+    `names` are the settings that say where.
+    """
     try:
         address = address_of(host)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -39,7 +42,8 @@ def port_problem(host: str, port: int) -> str | None:
             probe.bind((address, port))
     except OSError as error:
         return (
-            f"HOST, PORT: {host}:{port} cannot be had: {error.strerror}; set another PORT, or end what has it"
+            f"{names}: {host}:{port} cannot be had: {error.strerror}; "
+            f"set another {names.rsplit(maxsplit=1)[-1]}, or end what has it"
         )
     return None
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +22,8 @@ from portfolio_analytics.app.watch import FRESH_S, look
 from portfolio_analytics.shared.errors import LogError, SettingsError, StorageUnavailable
 from portfolio_analytics.shared.metrics import Gauges, Sheet, exposition
 from portfolio_analytics.storage.database import connect
+
+logger = logging.getLogger(__name__)
 
 REQUEST_S = 10.0
 """For one request to arrive."""
@@ -76,7 +81,7 @@ class Probe:
 def serving(host: str, port: int, answer: Callable[[str], Answer]) -> Iterator[int]:
     """Answer GET requests at `host` and `port` meanwhile; gives the port. Raises SettingsError."""
     try:
-        server = _Server((host, port), _handler(answer))
+        server = (_Server6 if ":" in host else _Server)((host, port), _handler(answer))
     except OSError as error:
         problem = f"METRICS_HOST, METRICS_PORT: {host}:{port} cannot be had: {error.strerror}"
         raise SettingsError([problem]) from error
@@ -92,6 +97,16 @@ def serving(host: str, port: int, answer: Callable[[str], Answer]) -> Iterator[i
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is no event; the base class prints its address besides."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            logger.error("An answer of the probe failed.", exc_info=error)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 def _handler(answer: Callable[[str], Answer]) -> type[BaseHTTPRequestHandler]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from portfolio_analytics.app.consume import consumer_connection
 from portfolio_analytics.app.log import kafka_settings
 from portfolio_analytics.consumer.batch import make_batch
-from portfolio_analytics.consumer.transaction import Store
+from portfolio_analytics.consumer.transaction import UNSTORABLE, Store
 from portfolio_analytics.settings import Settings, journal_path
 from portfolio_analytics.shared.log.journal_file import JournalFile
 from portfolio_analytics.shared.log.kafka import KafkaReader
 from portfolio_analytics.shared.log.protocol import LogRecord, Positions, Watermarks
+
+logger = logging.getLogger(__name__)
 
 BATCH = 5_000
 SILENCE_S = 10.0
@@ -57,9 +60,24 @@ def replay_log(
                 and (partition is None or record.partition == partition)
                 and (offset is None or record.offset >= offset)
             ]
-            outcome.stored += store.replay(make_batch(wanted, topic_id), int(time.time() * 1000))
+            outcome.stored += _store(store, wanted)
             on_progress(outcome.read, total)
     return outcome
+
+
+def _store(store: Store, records: list[LogRecord]) -> int:
+    """How many rows of `records` were missing. A record that cannot be stored is found by halving and left
+    out, as the consumer left it out.
+    """
+    try:
+        return store.replay(make_batch(records, store.topic_id), int(time.time() * 1000))
+    except UNSTORABLE:
+        if len(records) > 1:
+            middle = len(records) // 2
+            return _store(store, records[:middle]) + _store(store, records[middle:])
+        ids = {"partition": records[0].partition, "offset": records[0].offset}
+        logger.warning("A record cannot be stored and is left out.", extra=ids)
+        return 0
 
 
 Batches = Iterator[tuple[str, int, list[LogRecord]]]
@@ -108,9 +126,9 @@ def _kafka(settings: Settings) -> Batches:
                     nexts[number] = ends[number].low
             kept = [r for r in records if r.partition in ends and r.offset < ends[r.partition].high]
             if kept:
-                heard = time.monotonic()
                 nexts.update({record.partition: record.offset + 1 for record in kept})
                 yield reader.topic_id, sum(mark.high - mark.low for mark in ends.values()), kept
+                heard = time.monotonic()  # what was done with them since was no silence
     finally:
         reader.close()
 

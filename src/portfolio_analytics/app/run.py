@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,17 +32,20 @@ logger = logging.getLogger(__name__)
 
 READY_S = 60.0
 PORT_S = 5.0
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 def run(settings: Settings, console: Console) -> None:
     """Start everything that is not given, and serve until SIGINT or SIGTERM.
 
     Raises EmbeddedPostgresError or SettingsError when DATA_DIR cannot be used or is in use, and SettingsError
-    for what the producer would end over: it would be started again and again.
+    for what the producer or the consumer would end over: it would be started again and again.
     """
+    # Until there is a supervisor to stop: what was begun is ended, the database above all.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     make_data_dir(settings.data_dir)
-    with _database(settings, console) as url:
-        _wait_for_the_port(settings, console)
+    with _database(settings, console) as (url, watch):
+        _wait_for_the_ports(settings, console)
         if not migrate_patiently(url, threading.Event()):
             return
         token = settings.admin_token or load_or_create(settings.data_dir)
@@ -55,7 +60,7 @@ def run(settings: Settings, console: Console) -> None:
         with sheet_path() as sheet:
             environment[SHARED] = str(sheet)
             supervisor = Supervisor(
-                [[Child(command, [command], environment)] for command in ("producer", "consumer")]
+                [[Child(command, [command], environment)] for command in ("producer", "consumer")], watch
             )
             stop_on_signals(supervisor)
             threading.Thread(
@@ -66,33 +71,61 @@ def run(settings: Settings, console: Console) -> None:
 
 
 @contextmanager
-def _database(settings: Settings, console: Console) -> Iterator[str]:
-    """The database's address: the one given, else an embedded PostgreSQL that runs meanwhile."""
+def _database(settings: Settings, console: Console) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The database's address, and what is to be called now and then: of the one given, else of an embedded
+    PostgreSQL that runs meanwhile.
+    """
     if settings.database_url is None:
         with EmbeddedPostgres(settings.data_dir) as server:
             if server.notice:
                 console.print(server.notice, style="yellow", markup=False, soft_wrap=True)
-            yield server.dsn
+            yield server.dsn, lambda: _keep_running(server)
         return
     lock = FileLock(settings.data_dir / "run.lock")
     if not lock.take():
         raise SettingsError([f"DATA_DIR: {settings.data_dir} is in use by another process ({lock.owner()})"])
     try:
-        yield settings.database_url.reveal()
+        yield settings.database_url.reveal(), lambda: None
     finally:
         lock.release()
 
 
-def _wait_for_the_port(settings: Settings, console: Console) -> None:
-    """Give a `run` that was killed a moment ago the time to let go of its port. Raises SettingsError."""
+def _keep_running(server: EmbeddedPostgres) -> None:
+    """Start a PostgreSQL again that has ended, as one does that was killed for want of memory.
+
+    Raises EmbeddedPostgresError when that fails: `run` then ends, and says why.
+    """
+    if not server.running:
+        logger.error("PostgreSQL ended; starting it again.")
+        server.start()
+
+
+def _wait_for_the_ports(settings: Settings, console: Console) -> None:
+    """Give a `run` that was killed a moment ago the time to let go of its ports. Raises SettingsError."""
     deadline = time.monotonic() + PORT_S
-    if needs.port_problem(settings.host, settings.port) is not None:
-        console.print(f"Port {settings.port} is in use; waiting up to {PORT_S:.0f} s for it.", style="yellow")
-    while needs.port_problem(settings.host, settings.port) is not None and time.monotonic() < deadline:
+    if _port_problems(settings):
+        console.print(f"A port is in use; waiting up to {PORT_S:.0f} s for it.", style="yellow")
+    while _port_problems(settings) and time.monotonic() < deadline:
         time.sleep(0.1)
-    problems = needs.missing(settings)
+    problems = [*needs.missing(settings), *_metrics_port_problems(settings)]
     if problems:
         raise SettingsError(problems)
+
+
+def _port_problems(settings: Settings) -> list[str]:
+    problem = needs.port_problem(settings.host, settings.port)
+    return [*([] if problem is None else [problem]), *_metrics_port_problems(settings)]
+
+
+def _metrics_port_problems(settings: Settings) -> list[str]:
+    """What is wrong with where the consumer is to show its figures, if it is."""
+    if settings.metrics_port is None:
+        return []
+    hosts = {settings.host, settings.metrics_host}
+    if settings.metrics_port == settings.port and (len(hosts) == 1 or hosts & EVERYWHERE):
+        return [f"METRICS_PORT: {settings.port} is the service's own PORT; set another one"]
+    problem = needs.port_problem(settings.metrics_host, settings.metrics_port, "METRICS_HOST, METRICS_PORT")
+    return [] if problem is None else [problem]
 
 
 def _announce(settings: Settings, url: str, token: Secret, console: Console) -> None:

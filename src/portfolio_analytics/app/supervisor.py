@@ -36,8 +36,9 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The process id it has now; None before its start."""
-        return None if self._process is None else self._process.pid
+        """The process id it has now; None before its start, and between its end and the next one."""
+        process = self._process
+        return None if process is None or process.returncode is not None else process.pid
 
     def start(self) -> None:
         """Start it. Its standard input is a pipe that closes when this process dies, and then it ends."""
@@ -84,10 +85,14 @@ class Child:
 
 
 class Supervisor:
-    """Keeps children running until a signal, then stops them: those of the first stage first."""
+    """Keeps children running until a signal, then stops them: those of the first stage first.
 
-    def __init__(self, stages: Sequence[Sequence[Child]]) -> None:
+    `watch` is called besides, several times a second.
+    """
+
+    def __init__(self, stages: Sequence[Sequence[Child]], watch: Callable[[], None] = lambda: None) -> None:
         self._stages = stages
+        self._watch = watch
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -95,12 +100,16 @@ class Supervisor:
         self._stop.set()
 
     def run(self) -> None:
-        """Start all children, and return when `stop` was called and all of them have ended."""
+        """Start all children, and return when `stop` was called and all of them have ended.
+
+        Raises what `watch` raises, once all children have ended.
+        """
         children = [child for stage in self._stages for child in stage]
         for child in children:
             child.start()
         try:
             while not self._stop.wait(0.2):
+                self._watch()
                 for child in children:
                     child.watch(time.monotonic())
         finally:

@@ -218,15 +218,18 @@ def erase(
     from portfolio_analytics.shared.identity import actor_id, known_visitor_id
     from portfolio_analytics.storage import audit, sites, steps
 
-    keys = [] if visitor is None else [visitor]
-    if session is not None:
-        keys.append(actor_id(site, session))
-    if visitor_id is not None:
-        keys.append(known_visitor_id(site, visitor_id))
-    if not keys:
+    if session is None and visitor_id is None and visitor is None:
         fail("Say who: --session, --visitor-id or --visitor.", status=2)
     with database() as connection:
         site_id = steps.run(connection, sites.site_id_of(site))
+        found = steps.run(connection, sites.find(site))
+        # The same person has another number under each name that the site has had.
+        names = [found.name, *found.aliases]
+        keys = [] if visitor is None else [visitor]
+        if session is not None:
+            keys += [actor_id(name, session) for name in names]
+        if visitor_id is not None:
+            keys += [known_visitor_id(name, visitor_id) for name in names]
         if show:
             for event in subject_events(connection, site_id, keys):
                 print(json.dumps(event, default=str))  # noqa: T201 - the answer itself, for a pipe

@@ -66,9 +66,11 @@ def rebuild() -> None:
 
     address = database_address(load_settings())
     with connect(address) as reader, connect(address) as writer:
+        begun = writer.execute("SELECT now()").fetchone()
         with progress_bar("Rebuilding") as on_progress:
             report = mend(reader, Store(writer, ""), on_progress)
-        writer.execute("UPDATE sites SET rebuild_wanted_at = NULL WHERE rebuild_wanted_at IS NOT NULL")
+        # Another time zone that a site was given meanwhile wants a rebuild of its own.
+        writer.execute("UPDATE sites SET rebuild_wanted_at = NULL WHERE rebuild_wanted_at < %s", begun)
         names = _site_names(reader)
         console.print(f"{report.differences:,} differences were mended.")
         _print_some(list(report.sentences(names)))

@@ -59,6 +59,7 @@ class Figures:
 
     def committed(self, outcome: Outcome, seconds: float, now_ms: int) -> None:
         """A batch was committed at `now_ms` (Unix time) after `seconds`."""
+        self.turned()  # of a backlog the loop commits several before it comes round
         self._row[_BATCHES] += 1
         self._row[_COUNTED] += len(outcome.counted)
         self._row[_DUPLICATE] += outcome.duplicate

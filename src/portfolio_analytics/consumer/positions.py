@@ -116,3 +116,12 @@ def record_gap(
         "INSERT INTO log_gaps (topic_id, partition, wanted, resumed) VALUES (%s, %s, %s, %s)",
         [topic_id, partition, wanted, resumed],
     )
+
+
+def set_back(connection: psycopg.Connection, topic_id: str, partition: int, to: Position) -> None:
+    """Have a partition read from `to` again, unless another consumer has taken it over since."""
+    connection.execute(
+        "UPDATE log_positions SET next = %s, updated_at = now() "
+        "WHERE topic_id = %s AND partition = %s AND epoch = %s",
+        [to.next, topic_id, partition, to.epoch],
+    )

@@ -16,6 +16,7 @@ PostgreSQL rolls one back and its batch is tried again.
 
 from __future__ import annotations
 
+import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -46,6 +47,16 @@ DAY_MS = 86_400_000
 # Who sends events twice does so again: for so many batches duplicates are looked for before the insertion.
 LOOK_FOR = 50
 LATENCIES_MS = 1_000
+UNSTORABLE = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    struct.error,
+    ValueError,
+    OverflowError,
+)
+"""What is raised for a record that cannot be stored, whoever tries and however often."""
+
 # Every query of the transaction wants its index, whatever the planner makes of long parameters.
 # A consumer that hangs within its transaction is ended before those who wait for its locks give up.
 SESSION = """
@@ -94,9 +105,15 @@ class Store:
         """
         items, expired = self._within_horizon(batch.items, now_ms)
         self._prepare(items)
+        latencies_due = now_ms >= self._latencies_due_ms
         with self.connection.transaction(), self.connection.cursor() as cursor:
             advance(self.connection, self.topic_id, held, batch.ends)
-            outcome = self._store(cursor, items, [*batch.rejected, *expired], batch, now_ms, meanwhile)
+            outcome = self._store(cursor, items, [*batch.rejected, *expired], batch, meanwhile)
+            if latencies_due:
+                ledger.add_latencies(cursor, self._latencies, min(batch.ends))
+        if latencies_due:
+            self._latencies.clear()
+            self._latencies_due_ms = now_ms + LATENCIES_MS
         if self._unlearned and outcome.counted:
             learn_days(self.connection, map(to_date, self._unlearned))
             self._unlearned.clear()
@@ -157,7 +174,8 @@ class Store:
         if not self._latencies:
             return
         with self.connection.transaction(), self.connection.cursor() as cursor:
-            self._add_latencies(cursor, slot)
+            ledger.add_latencies(cursor, self._latencies, slot)
+        self._latencies.clear()
 
     def _within_horizon(self, items: list[Item], now_ms: int) -> tuple[list[Item], list[Rejected]]:
         first = self._first_day(now_ms)
@@ -204,7 +222,6 @@ class Store:
         items: list[Item],
         rejected: list[Rejected],
         batch: Batch,
-        now_ms: int,
         meanwhile: Callable[[], None],
     ) -> Outcome:
         slot = min(batch.ends)
@@ -221,9 +238,6 @@ class Store:
         entries.update(ledger.entries_of(copies, "accepted"))
         entries.update(map(ledger.entry_of_rejected, rejected))
         ledger.add_entries(cursor, entries, slot)
-        if now_ms >= self._latencies_due_ms:
-            self._latencies_due_ms = now_ms + LATENCIES_MS
-            self._add_latencies(cursor, slot)
         add_bad_rows(cursor, rejected, self.topic_id)
         return Outcome(
             [item.event.at for item in fresh], len(duplicates), Counter(found.reason for found in rejected)
@@ -248,14 +262,6 @@ class Store:
         if not settled:
             _continue_visits(cursor, kept, locks)
         return sites, locks, kept, turned_away
-
-    def _add_latencies(self, cursor: psycopg.Cursor[Any], slot: int) -> None:
-        latencies, self._latencies = self._latencies, Counter()
-        try:
-            ledger.add_latencies(cursor, latencies, slot)
-        except psycopg.Error:
-            self._latencies.update(latencies)
-            raise
 
 
 def _keys(items: list[Item]) -> set[Key]:

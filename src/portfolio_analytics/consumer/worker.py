@@ -7,7 +7,6 @@ batch is decoded while PostgreSQL works on the one before. Many consumers run si
 from __future__ import annotations
 
 import logging
-import struct
 import threading
 import time
 from collections import Counter
@@ -26,8 +25,15 @@ from portfolio_analytics.consumer.beside import nothing
 from portfolio_analytics.consumer.decode import Rejected
 from portfolio_analytics.consumer.figures import Figures
 from portfolio_analytics.consumer.maintenance import Maintenance
-from portfolio_analytics.consumer.positions import Position, begin, claim, read_positions, record_gap
-from portfolio_analytics.consumer.transaction import Outcome, Store
+from portfolio_analytics.consumer.positions import (
+    Position,
+    begin,
+    claim,
+    read_positions,
+    record_gap,
+    set_back,
+)
+from portfolio_analytics.consumer.transaction import UNSTORABLE, Outcome, Store
 from portfolio_analytics.shared.errors import AnalyticsError, Fenced, LogError, StorageUnavailable
 from portfolio_analytics.shared.log.protocol import LogReader, LogRecord, Positions
 from portfolio_analytics.storage.database import describe
@@ -50,14 +56,6 @@ PASSING = (
     psycopg.InternalError,
     StorageUnavailable,
     LogError,
-)
-UNSTORABLE = (
-    psycopg.DataError,
-    psycopg.IntegrityError,
-    psycopg.errors.ProgramLimitExceeded,
-    struct.error,
-    ValueError,
-    OverflowError,
 )
 
 
@@ -104,6 +102,7 @@ class Worker:
         self._store: Store | None = None
         self._connection: psycopg.Connection[Any] | None = None
         self._held: dict[int, Position] = {}
+        self._dropped: set[int] = set()  # fenced, and ours as far as the log has told
         self._ahead: tuple[Sequence[LogRecord], Batch] | None = None
         self._bad_in_a_row = 0
         self._last_flush = 0.0
@@ -131,6 +130,7 @@ class Worker:
     def _step(self) -> None:
         began = time.monotonic()
         self._figures.turned()
+        dropped = set(self._dropped)
         try:
             records = self._reader.poll(MAX_POLL, POLL_S)
         except LogError as error:
@@ -141,6 +141,9 @@ class Worker:
         self._figures.goes_on()
         if records:
             self._take(records)
+        # The poll took none of them away. What was dropped is read again now: no record may follow for long.
+        if dropped := dropped & self._dropped:
+            self._claim_again(dropped)
         self._house_keep(idle=not records)
         if CYCLE_FROM <= len(records) < MAX_BATCH:
             self._stop.wait(max(0.0, CYCLE_S - (time.monotonic() - began)))
@@ -268,7 +271,9 @@ class Worker:
             return
         for partition, position in self._held.items():
             found = stored.get(partition)
-            if found is not None and found.epoch == position.epoch:
+            # A database that went back, as to a standby that lagged, wants what lies between once more: the
+            # next batch is fenced, and the partition is read from where the database is.
+            if found is not None and found.epoch == position.epoch and _reaches(found, position):
                 self._held[partition] = found
 
     def _connected(self) -> Store:
@@ -302,6 +307,7 @@ class Worker:
 
         self._patiently(take)
         self._held.update(claimed)
+        self._dropped.difference_update(claimed)
         logger.info("Partitions %s are ours.", sorted(partitions))
         return {partition: position.next for partition, position in claimed.items()}
 
@@ -316,24 +322,31 @@ class Worker:
     def _revoked(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._held.pop(partition, None)
+        self._dropped.difference_update(partitions)
         logger.info("Partitions %s went to another consumer.", sorted(partitions))
 
     def _gap(self, partition: int, wanted: int, resumed: int) -> None:
-        logger.error(
-            "Partition %d: offsets %d to %d are gone from the log; going on from %d.",
-            partition,
-            wanted,
-            resumed - 1,
-            resumed,
-            extra={"partition": partition, "offset": wanted},
-        )
+        ids = {"partition": partition, "offset": wanted}
+        if resumed > wanted:
+            message = "Partition %d: offsets %d to %d are gone from the log; going on from %d."
+            logger.error(message, partition, wanted, resumed - 1, resumed, extra=ids)
+        else:
+            message = "Partition %d: the log ends before offset %d; reading it again from %d."
+            logger.error(message, partition, wanted, resumed, extra=ids)
 
         def write() -> None:
             self._connected()
             assert self._connection is not None
-            record_gap(self._connection, self._reader.topic_id, partition, wanted, resumed)
+            with self._connection.transaction():
+                record_gap(self._connection, self._reader.topic_id, partition, wanted, resumed)
+                if back is not None:
+                    set_back(self._connection, self._reader.topic_id, partition, back)
 
-        self._patiently(write)
+        held = self._held.get(partition)
+        # Offsets that the log gives anew are of other records, which are not done.
+        back = Position(resumed, held.epoch) if held is not None and resumed < wanted else None
+        if self._patiently(write) and back is not None:
+            self._held[partition] = back
 
     def _fenced(self, error: Fenced, partitions: set[int]) -> None:
         self.tally.fenced += 1
@@ -341,9 +354,10 @@ class Worker:
         logger.warning("Fenced, this batch was dropped: %s", error)
         for partition in partitions:
             self._held.pop(partition, None)
+        self._dropped |= partitions
 
     def _claim_again(self, partitions: set[int]) -> None:
-        """Records of a partition that we do not hold: the group says it is ours, so claim it again."""
+        """Partitions that we do not hold and that the group says are ours."""
         self._stop.wait(1.0)
         for partition, offset in self._assigned(self._reader.topic_id, sorted(partitions)).items():
             self._patiently(partial(self._read_from, partition, offset))
@@ -380,6 +394,10 @@ class Worker:
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _reaches(found: Position, held: Position) -> bool:
+    return held.next is None or (found.next is not None and found.next >= held.next)
 
 
 def _log_bad(rejected: Rejected) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from portfolio_analytics.consumer.batch import Item
-from portfolio_analytics.consumer.transaction import Store
+from portfolio_analytics.consumer.transaction import UNSTORABLE, Store
 from portfolio_analytics.importers.access_log import ImportProblem
 from portfolio_analytics.importers.export_event import item_of
 from portfolio_analytics.importers.export_file import read_export
@@ -74,9 +74,10 @@ def store_items(store: Store, items: Iterable[Item]) -> Restored:
     while batch := list(islice(remaining, BATCH)):
         try:
             stored += store.restore(batch, int(time.time() * 1000))
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except UNSTORABLE as error:
+            reason = describe(error) if isinstance(error, psycopg.Error) else str(error)
             raise ImportProblem(
-                f"Events {read + 1} to {read + len(batch)} cannot be stored: {describe(error)}"
+                f"Events {read + 1} to {read + len(batch)} cannot be stored: {reason}"
             ) from error
         read += len(batch)
     return Restored(read, stored)

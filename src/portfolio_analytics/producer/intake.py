@@ -41,6 +41,7 @@ from portfolio_analytics.shared.rsgi import (
 )
 
 MAX_BYTES = 1 << 20  # of one event too: what is no event is told so, however long it is
+MAX_PIXEL_FIELDS = 50
 RETRY_AFTER = "1"
 
 POST = "POST, OPTIONS"
@@ -304,7 +305,11 @@ def _not_stored(error: LogError) -> InvalidEvent:
 
 
 def _pixel_event(query: str, referer: str | None) -> ClientEvent:
-    given = parse_qs(query, max_num_fields=50)
+    try:
+        given = parse_qs(query, max_num_fields=MAX_PIXEL_FIELDS)
+    except ValueError:
+        message = f"The query has more than {MAX_PIXEL_FIELDS} fields."
+        raise InvalidEvent("bad_request", message, status=400) from None
     page = given.get("page", [referer or ""])[0].replace("\x00", "")
     if not page:
         raise InvalidEvent("missing_field", "There is neither a page nor a Referer.", "page")

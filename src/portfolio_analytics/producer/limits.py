@@ -1,4 +1,4 @@
-"""How many events anybody may send without a token: by network, by site, and by visitor."""
+"""How many events anybody may send without a token that may send: by network, by site, by visitor."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zlib
 
 from portfolio_analytics.producer.daily_counts import DailyCounts
 from portfolio_analytics.producer.sender import Sender
+from portfolio_analytics.shared.access import Principal
 from portfolio_analytics.shared.errors import InvalidEvent
 from portfolio_analytics.shared.ratelimit import KeyMaker, limiter
 
@@ -14,6 +15,8 @@ DAY_MS = 86_400_000
 MANY_SHARE = 50
 """From a fiftieth of a visitor's limit on it is more than one person, or none."""
 SESSIONS_OF_MANY = 1_024
+SENDING = frozenset({"ingest", "import", "admin"})
+"""Scopes with one of which a token lifts the limits; to read is not to send."""
 
 
 class Limits:
@@ -33,7 +36,7 @@ class Limits:
 
     def sender(self, sender: Sender, events: int, now: float) -> None:
         """Book `events` of a sender at `now` (steady seconds). Raises ApiError 429."""
-        sender.limited = sender.principal is None and is_public(sender.address)
+        sender.limited = not may_exceed(sender.principal) and is_public(sender.address)
         if self._addresses is None or not sender.limited:
             return
         key = self._keys.of_address(sender.address)
@@ -77,6 +80,13 @@ class Limits:
             number = zlib.crc32(session.encode("utf-8", "surrogatepass")) % SESSIONS_OF_MANY
             return f"one of many: {number}"
         return session
+
+
+def may_exceed(principal: Principal | None, site: str | None = None) -> bool:
+    """Whether `principal` may send past the limit of a network, or, where it is named, of `site`."""
+    if principal is None or principal.scopes.isdisjoint(SENDING):
+        return False
+    return site is None or principal.site in (None, site)
 
 
 def is_public(address: str) -> bool:

@@ -21,7 +21,7 @@ from portfolio_analytics.producer.clean import (
 )
 from portfolio_analytics.producer.event import MAX_INT4, ClientEvent, ClientTarget, ImportedText
 from portfolio_analytics.producer.identity import identify
-from portfolio_analytics.producer.limits import Limits
+from portfolio_analytics.producer.limits import Limits, may_exceed
 from portfolio_analytics.producer.policy import Policy
 from portfolio_analytics.producer.salts import Salts
 from portfolio_analytics.producer.sender import Sender, Standing
@@ -99,7 +99,7 @@ class Recorder:
             raise InvalidEvent("invalid_field", "A type has printable characters alone.", "event_type")
         site, host, may_import = standing.site, standing.host, standing.may_import
         trusted = sender.principal is not None
-        if not trusted:
+        if not may_exceed(sender.principal, site.name):
             self._limits.site(site.name, time.monotonic())
         if site.exclusions is not None and site.exclusions.cover(host, page, sender.address, trusted=trusted):
             return "excluded"

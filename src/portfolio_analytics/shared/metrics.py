@@ -210,7 +210,7 @@ Row = tuple[int, ...]
 Gauges = Mapping[Declaration, float | Mapping[str, float]]
 """Values of READ; of one with a label, the value by the label's."""
 
-ROW_BYTES = 4096  # a page, since a row is mapped on its own
+ROW_BYTES = mmap.ALLOCATIONGRANULARITY  # a page of this machine, since a row is mapped on its own
 _PID = 0  # the first cell of a row says whose it is, the second what is counted in it
 _GROUP = 1
 OPEN = 2
@@ -254,24 +254,30 @@ def observe(row: memoryview[int], declaration: Declaration, seconds: float, n: i
 class Sheet:
     """A process's own row of the file at `path`, and everyone's sums. Made on the first use of the file.
 
-    `group` is what the process counts, INTAKE or CONSUMER.
+    `group` is what the process counts, INTAKE or CONSUMER. The row of one that has ended is gone on with, so
+    that a process that keeps ending does not fill the disk.
     """
 
     def __init__(self, path: Path, group: tuple[Declaration, ...] = INTAKE) -> None:
         self._path = path
+        mark = 1 << _GROUPS.index(group)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            end = os.fstat(descriptor).st_size
-            os.ftruncate(descriptor, end + ROW_BYTES)
-            self._map = mmap.mmap(descriptor, ROW_BYTES, offset=end)
+            rows = list(self._rows())
+            free = (n for n, row in enumerate(rows) if row[_GROUP] == mark and not _alive(row[_PID]))
+            number = next(free, len(rows))
+            os.ftruncate(descriptor, max(len(rows), number + 1) * ROW_BYTES)
+            self._map = mmap.mmap(descriptor, ROW_BYTES, offset=number * ROW_BYTES)
+            self.row = memoryview(self._map).cast("q")
+            self.row[_PID] = os.getpid()
+            self.row[_GROUP] = mark
+            self.row[OPEN] = self.row[TURNED] = 0
+            self._zero_gauges()
         finally:
             # The map keeps a copy of the descriptor, and with it the lock.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
-        self.row = memoryview(self._map).cast("q")
-        self.row[_PID] = os.getpid()
-        self.row[_GROUP] = 1 << _GROUPS.index(group)
 
     def totals(self) -> list[int]:
         """The sums of all rows, cell by cell; gauges of processes that have ended count nothing.
@@ -299,11 +305,14 @@ class Sheet:
 
     def close(self) -> None:
         """Zero the gauges and let go."""
+        self._zero_gauges()
+        self.row.release()
+        self._map.close()
+
+    def _zero_gauges(self) -> None:
         for declaration in DECLARATIONS:
             if declaration.kind == "gauge":
                 self.row[cell(declaration)] = 0
-        self.row.release()
-        self._map.close()
 
 
 def exposition(sheet: Sheet, gauges: Gauges) -> bytes:

@@ -17,6 +17,7 @@ from portfolio_analytics.shared.access import Access
 from portfolio_analytics.shared.errors import LogError
 from portfolio_analytics.shared.http import ApiError, answer
 from portfolio_analytics.shared.log.protocol import LogRecord
+from portfolio_analytics.stats.query import site_name
 from portfolio_analytics.stats.reader import Cursor, Reader, fetch
 from portfolio_analytics.stats.spooled import event_in, find_spooled
 from portfolio_analytics.storage.sql import statement
@@ -66,6 +67,8 @@ class ReceiptFace:
         asking = await self._access.identify(request)
         site = request.query_params.get("site") or (asking.site if asking else None)
         await self._access.require(request, "read", site)
+        if site is not None:
+            site = site_name(site, "site")
         event_id = _event_id(request.path_params["event_id"])
         place = _place(request)
         async with self._reader.reading() as cursor:

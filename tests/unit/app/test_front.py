@@ -74,6 +74,8 @@ async def test_the_dashboard_and_its_views(root: Path) -> None:
         "/dashboard/assets/../../../secret.txt",
         "/dashboard//etc/hosts.txt",
         "/vitals.js",
+        "/dashboard/%00.js",
+        f"/dashboard/{'x' * 300}.js",
     ],
 )
 async def test_nothing_else_is_served(root: Path, path: str) -> None:

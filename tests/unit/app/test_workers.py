@@ -47,25 +47,23 @@ class FakeChild(Child):
         return self._pid
 
 
-def begin(path: Path, pid: int) -> tuple[Sheet, Figures]:
+def begin(sheet: Sheet, pid: int) -> Figures:
     """A sheet's row as the process `pid` would have it."""
-    sheet = Sheet(path, CONSUMER)
     sheet.row[0] = pid
-    return sheet, Figures(sheet.row)
+    return Figures(sheet.row)
 
 
 def test_all_workers_are_to_count(tmp_path: Path) -> None:
-    path = tmp_path / "sheet"
-    found = Workers([FakeChild(101), FakeChild(102), FakeChild(None)], Sheet(path, CONSUMER))
+    sheet, one, another = [Sheet(tmp_path / "sheet", CONSUMER) for _ in range(3)]
+    found = Workers([FakeChild(101), FakeChild(102), FakeChild(None)], sheet)
     assert found.problem() == (
         "3 of 3 workers wait for the database or the log, or start; what they log says more"
     )
-    _, first = begin(path, 101)
-    _, second = begin(path, 102)
+    first, second = begin(one, 101), begin(another, 102)
     first.opened()
     second.opened()
     assert "1 of 3" in (found.problem() or "")
-    found = Workers([FakeChild(101), FakeChild(102)], Sheet(path, CONSUMER))
+    found = Workers([FakeChild(101), FakeChild(102)], sheet)
     assert found.problem() is None
     second.waits("PostgreSQL: away")
     assert "1 of 2" in (found.problem() or "")
@@ -74,12 +72,12 @@ def test_all_workers_are_to_count(tmp_path: Path) -> None:
 
 
 def test_one_that_hangs_is_told_and_one_that_ended_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "sheet"
-    sheet, figures = begin(path, 101)
+    mine, sheet = [Sheet(tmp_path / "sheet", CONSUMER) for _ in range(2)]
+    figures = begin(sheet, 101)
     long_ago = int((time.monotonic() - HUNG_S - 1) * 1000)
     sheet.row[TURNED] = long_ago
     child = FakeChild(101)
-    found = Workers([child], Sheet(path, CONSUMER))
+    found = Workers([child], mine)
     assert not found.hung()  # it has not reached anything yet, which may take as long as it likes
     figures.opened()
     sheet.row[TURNED] = long_ago
@@ -89,3 +87,16 @@ def test_one_that_hangs_is_told_and_one_that_ended_is_not(tmp_path: Path) -> Non
     sheet.row[TURNED] = long_ago
     child._pid = 102  # started again
     assert not found.hung()
+
+
+def test_one_that_ended_does_not_count_until_it_is_started_again(tmp_path: Path) -> None:
+    """As one that ends again and again over nothing but bad rows: most of the time nobody counts."""
+    mine, sheet = [Sheet(tmp_path / "sheet", CONSUMER) for _ in range(2)]
+    child = Child("worker", ["--version"], {})
+    found = Workers([child], mine)
+    child.start()
+    assert child.pid is not None
+    begin(sheet, child.pid).opened()
+    assert found.problem() is None
+    child.join(time.monotonic() + 60)
+    assert "1 of 1" in (found.problem() or "")

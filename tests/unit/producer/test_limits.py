@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from portfolio_analytics.producer.daily_counts import DailyCounts
-from portfolio_analytics.producer.limits import SESSIONS_OF_MANY, Limits
+from portfolio_analytics.producer.limits import SESSIONS_OF_MANY, Limits, may_exceed
 from portfolio_analytics.producer.sender import Sender
 from portfolio_analytics.shared.access import Principal
 from portfolio_analytics.shared.errors import InvalidEvent
@@ -43,8 +43,24 @@ def test_addresses_of_no_public_network_are_not(address: str) -> None:
     assert taken(Limits(1, 0, 0), sender(address)) == 100
 
 
-def test_tokens_are_not() -> None:
-    assert taken(Limits(1, 0, 0), sender("8.8.8.8", Principal("t", frozenset({"ingest"})))) == 100
+@pytest.mark.parametrize(
+    ("scopes", "site", "of_network", "of_site"),
+    [
+        ({"ingest"}, None, True, True),
+        ({"import", "read"}, None, True, True),
+        ({"admin"}, None, True, True),
+        ({"ingest"}, "a.example", True, True),
+        ({"ingest"}, "b.example", True, False),
+        ({"read"}, None, False, False),  # who may read may not send more than anybody
+        ({"read"}, "a.example", False, False),
+    ],
+)
+def test_tokens_that_may_send_are_not(
+    scopes: set[str], site: str | None, of_network: bool, of_site: bool
+) -> None:
+    principal = Principal("t", frozenset(scopes), site)
+    assert taken(Limits(1, 0, 0), sender("8.8.8.8", principal)) == (100 if of_network else 10)
+    assert may_exceed(principal, "a.example") is of_site
 
 
 def test_nothing_is_where_the_rate_is_0() -> None:

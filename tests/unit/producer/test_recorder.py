@@ -51,12 +51,12 @@ UNLIMITED = Limits(0, 0, 0)
 IMPORTER = Principal("importer", frozenset({"import"}))
 
 
-def recorder(days: range | None = None, **policy: bool) -> Recorder:
+def recorder(days: range | None = None, limits: Limits = UNLIMITED, **policy: bool) -> Recorder:
     today = NOW // DAY_MS
     salts = Salts()
     salts.keep({day: bytes([day % 256]) * 16 for day in days or range(today - 1, today + 3)}, today)
     chosen = {"consent_required": False, "block_automation": False, **policy}
-    return Recorder("w1", Policy(**chosen), Sites(None, 50), salts, Places(None), UNLIMITED, ["lang"])
+    return Recorder("w1", Policy(**chosen), Sites(None, 50), salts, Places(None), limits, ["lang"])
 
 
 def sender(
@@ -311,6 +311,28 @@ def test_nobody_else_may(principal: Principal | None) -> None:
     assert (found.time, found.flags, found.country) == (NOW, TIME_FROM_RECEIPT, "US")
     assert found.visitor == record({}).visitor
     assert record({"visitor": 5, "country": [1]}, sender(principal=principal)).country == "US"
+
+
+def test_a_token_lifts_the_limit_of_its_own_site_alone() -> None:
+    rec = recorder(limits=Limits(0, 1, 0))
+    own: dict[str, object] = {"site": "own.example"}
+    other: dict[str, object] = {"site": "other.example"}
+    for principal in (
+        Principal("server", frozenset({"ingest"}), site="own.example"),
+        Principal("everywhere", frozenset({"import"})),
+    ):
+        for _ in range(15):
+            record(own, sender(principal=principal), rec=rec)
+    for principal in (
+        Principal("server", frozenset({"ingest"}), site="own.example"),
+        Principal("reader", frozenset({"read"})),
+    ):
+        fresh = recorder(limits=Limits(0, 1, 0))
+        for _ in range(10):
+            record(other, sender(principal=principal), rec=fresh)
+        with pytest.raises(InvalidEvent) as caught:
+            record(other, sender(principal=principal), rec=fresh)
+        assert caught.value.status == 429
 
 
 @pytest.mark.parametrize("field", [{"visitor": 5}, {"visitor": ""}, {"country": "Germany"}, {"country": 49}])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from portfolio_analytics.consumer.batch import make_batch
-from portfolio_analytics.consumer.transaction import Store
+from portfolio_analytics.consumer.transaction import UNSTORABLE, Store
 from portfolio_analytics.shared.errors import UnknownName
 from portfolio_analytics.shared.log.protocol import LogRecord
 
@@ -71,7 +71,7 @@ def retry(connection: psycopg.Connection[Any], store: Store, numbers: list[int])
             continue
         try:
             store.replay(batch, at)
-        except (psycopg.DataError, psycopg.IntegrityError):
+        except UNSTORABLE:
             continue
         connection.execute("UPDATE bad_rows SET retried_at = now() WHERE bad_row_id = %s", [row.number])
         stored += 1

@@ -287,6 +287,8 @@ class JournalReader:
         reported as a gap.
         """
         if self._position is None:
+            self._file.open()
+            self.topic_id = self._file.topic_id
             self._position = self._start()
         end = time.monotonic() + timeout
         pause = FIRST_PAUSE
@@ -299,6 +301,8 @@ class JournalReader:
                 self._seen_version = version
             left = end - time.monotonic()
             if left <= 0:
+                if self._file.is_replaced():
+                    self._let_go()
                 return []
             time.sleep(min(pause, left))
             pause = min(pause * 1.3, LONGEST_PAUSE)
@@ -348,6 +352,13 @@ class JournalReader:
             self.on_gap(PARTITION, position, held.low)
             return held.low
         return position
+
+    def _let_go(self) -> None:
+        """The file was removed, and writers go on in another one: so does the next poll."""
+        self._position = None
+        self._seen_version = self._consumed = self._consumed_written = -1
+        self._file.close()
+        self.on_revoked([PARTITION])
 
     def _read(self, position: int, limit: int) -> list[LogRecord]:
         records = self._file.read(position, limit)

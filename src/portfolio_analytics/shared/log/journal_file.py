@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,6 +43,10 @@ T = TypeVar("T")
 
 PARTITION = 0
 KEPT_FREE_PAGES = 64
+READ_BYTES = 32 << 20
+"""About as much is read at a time, however many records were asked for."""
+
+READ_ROWS = 64
 LOW_DISK_BYTES = 16 << 20
 """With less than this free, a disk counts as full: SQLite needs room to merge its WAL."""
 
@@ -249,7 +253,10 @@ class JournalFile:
 
     def probe(self, size: int = 0) -> None:
         """Find out with a real commit whether `size` bytes would be taken. Raises what `append` would."""
-        free = os.statvfs(self.path.parent)
+        try:
+            free = os.statvfs(self.path.parent)
+        except OSError as error:
+            raise LogUnavailable(f"the journal {self.path} cannot be used: {error.strerror}") from None
         if free.f_bavail * free.f_frsize < LOW_DISK_BYTES:
             raise LogFull(f"the disk of the journal {self.path} is full")
         if self._max_bytes is not None and self.used_bytes() + 4 * PAGE_BYTES + size > self._max_bytes:
@@ -274,23 +281,15 @@ class JournalFile:
     # --- reading
 
     def read(self, offset: int, limit: int) -> list[LogRecord]:
-        """Up to `limit` records from the first one at or after `offset`, up to the first hole.
+        """Up to `limit` records from the first one at or after `offset`, up to the first hole; fewer of them
+        where they are large.
 
         A row whose CRC is wrong comes with key and value None: its bytes cannot be trusted. Rows on
         pages that cannot be read are left out. Raises JournalDamaged when nothing after `offset` can be
         read though there are records.
         """
         try:
-            rows = self._patiently(
-                lambda: (
-                    self._connection()
-                    .execute(
-                        _SELECT,
-                        (offset, limit),
-                    )
-                    .fetchall()
-                )
-            )
+            rows = self._patiently(lambda: self._some(offset, limit))
         except JournalDamaged:
             rows = self._read_around(offset, limit)
             if not rows:
@@ -301,6 +300,16 @@ class JournalFile:
         if rows[-1][0] - first + 1 != len(rows):
             rows = [row for place, row in enumerate(rows) if row[0] == first + place]
         return [_record(*row) for row in rows]
+
+    def _some(self, offset: int, limit: int) -> list[tuple[int, int, int, bytes, bytes]]:
+        rows: list[tuple[int, int, int, bytes, bytes]] = []
+        size = 0
+        with closing(self._connection().execute(_SELECT, (offset, limit))) as found:
+            while size < READ_BYTES and (more := found.fetchmany(READ_ROWS)):
+                rows += more
+                # A row that is damaged may hold anything in the place of its value.
+                size += sum(len(row[4]) for row in more if isinstance(row[4], bytes))
+        return rows
 
     def _read_around(self, offset: int, limit: int) -> list[tuple[int, int, int, bytes, bytes]]:
         """Row by row, since SQLite gives up a whole result at the first page that it cannot read."""
@@ -379,13 +388,17 @@ class JournalFile:
             raise LogUnavailable(f"the journal {self.path} is not open")
         return self._db
 
-    def _same_file(self) -> None:
-        """A file that was removed would take records that no one can ever read."""
+    def is_replaced(self) -> bool:
+        """Whether the file was removed since it was opened, or another one stands in its place."""
         try:
             inode = os.stat(self.path).st_ino
         except OSError:
             inode = -1
-        if self._db is not None and inode != self._inode:
+        return self._db is not None and inode != self._inode
+
+    def _same_file(self) -> None:
+        """A file that was removed would take records that no one can ever read."""
+        if self.is_replaced():
             raise LogUnavailable(f"the journal {self.path} was removed while it was in use")
 
     def _failure(self, error: sqlite3.Error, code: int) -> LogError:

@@ -338,12 +338,15 @@ class KafkaReader:
         self._lost_since = None
 
     def _renew(self) -> None:
-        """Go on with a new client, which joins the group anew."""
+        """Go on with a new client, which joins the group anew. Raises KafkaException where none can be made,
+        as while the CA file is being replaced: then the old one stays, and the next poll tries again.
+        """
         LOGGER.warning("The Kafka client is renewed: it no longer finds the brokers")
+        fresh = Consumer(self._config)
         self.close()
         self._rebalanced, self._given, self._lost_since = False, None, None
-        self._consumer = Consumer(self._config)
-        self._join(self._consumer)
+        self._consumer = fresh
+        self._join(fresh)
 
     def _resume(self, partition: int) -> None:
         """The stored offset is not held any more: go on from the earliest one that is."""

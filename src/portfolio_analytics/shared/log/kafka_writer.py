@@ -29,6 +29,7 @@ FAILURE_SECONDS = 5.0
 ANSWER_SECONDS = 1.5
 OPEN_SECONDS = 3.0
 RENEW_SECONDS = 10.0
+RENEW_PAUSE = 1.0
 
 Result = Appended | BaseException
 
@@ -66,6 +67,7 @@ class KafkaWriter:
         self._delivery_timeout = delivery_timeout
         self._renew_seconds = max(RENEW_SECONDS, 3 * delivery_timeout)
         self._failing_since: float | None = None
+        self._renew_from = float("-inf")
         self._config = producer_settings(
             settings,
             self._faults.note,
@@ -223,7 +225,7 @@ class KafkaWriter:
         if producer is None or self._loop is None:
             return
         producer.poll(0)
-        if self._faults.fatal or self._is_stuck():
+        if (self._faults.fatal or self._is_stuck()) and time.monotonic() >= self._renew_from:
             self._renew()
         self._busy = len(producer) > 0
         self._timer = self._loop.call_later(BUSY_PAUSE if self._busy else IDLE_PAUSE, self._poll)
@@ -237,12 +239,20 @@ class KafkaWriter:
         )
 
     def _renew(self) -> None:
-        """Go on with a new client; what the old one has is left to it until its delivery timeout."""
+        """Go on with a new client; what the old one has is left to it until its delivery timeout. Where none
+        can be made, as while the CA file is being replaced, it is tried again.
+        """
         LOGGER.warning("The Kafka client is renewed: %s", self._failure[1] if self._failure else "it failed")
+        self._renew_from = time.monotonic() + RENEW_PAUSE
+        try:
+            fresh = Producer(self._config)
+        except KafkaException as error:
+            LOGGER.warning("No new Kafka client can be made: %s", error.args[0].str())
+            return
         old = self._producer
         self._faults.fatal = False
         self._failing_since = None
-        self._producer = Producer(self._config)
+        self._producer = fresh
         if old is not None and self._loop is not None:
             task = self._loop.create_task(self._discard(old, self._delivery_timeout))
             self._discarding.add(task)

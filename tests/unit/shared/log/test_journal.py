@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from portfolio_analytics.shared.errors import LogFull, LogUnavailable
+from portfolio_analytics.shared.log import journal_file
 from portfolio_analytics.shared.log.journal import JournalReader, JournalWriter
 from portfolio_analytics.shared.log.journal_file import JournalFile
 from portfolio_analytics.shared.log.protocol import Appended, LogRecord
@@ -402,3 +404,41 @@ async def test_a_journal_that_is_removed_takes_nothing_until_it_is_made_again(pa
     assert await writer.append(b"key", b"new") == (0, 0)
     await writer.close(5)
     assert [record.value for record in read_all(path)] == [b"new"]
+
+
+async def test_a_directory_that_goes_away_while_it_is_in_use_passes(tmp_path: Path) -> None:
+    """As when a volume is taken away: it is told, and the journal goes on once it is back."""
+    path = tmp_path / "volume" / "journal.db"
+    path.parent.mkdir()
+    writer = JournalWriter(path)
+    await writer.open()
+    await writer.append(b"key", b"old")
+    shutil.rmtree(path.parent)
+    writer._last_commit = 0  # long ago, so that health is found out anew
+    for _ in range(2):
+        assert "No such file or directory" in (await asyncio.wait_for(writer.healthy(), 10) or "")
+    with pytest.raises(LogUnavailable):
+        await asyncio.wait_for(writer.append(b"key", b"x"), 10)
+    path.parent.mkdir()
+    assert await asyncio.wait_for(writer.append(b"key", b"new"), 10) == (0, 0)
+    assert await writer.healthy() is None
+    await writer.close(5)
+
+
+async def test_large_records_are_read_a_few_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backlog of them must not take all memory there is."""
+    monkeypatch.setattr(journal_file, "READ_BYTES", 1 << 20)
+    values = [str(n).encode().ljust(100_000) for n in range(200)]
+    writer = JournalWriter(path)
+    await writer.open()
+    await writer.append_many([(b"key", value) for value in values])
+    await writer.close(5)
+    reader = JournalReader(path)
+    reader.open()
+    read: list[bytes | None] = []
+    while len(read) < len(values):
+        some = reader.poll(15_000, 5.0)
+        assert 0 < len(some) <= journal_file.READ_ROWS
+        read += [record.value for record in some]
+    reader.close()
+    assert read == values
