@@ -56,3 +56,10 @@ def test_what_other_commands_are_given_is_listed_whole() -> None:
     table.add_row(name, "ingest, import, read, admin", "analytics.example.com", "2026-01-01 10:00", "", "")
     Console(file=printed, width=80).print(table)
     assert name in printed.getvalue()
+
+
+def test_an_offset_alone_names_no_record(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app(["replay", "--offset", "5"])
+    assert ended.value.code == 2
+    assert "--offset needs --partition" in capfd.readouterr().err

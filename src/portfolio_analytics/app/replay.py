@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from portfolio_analytics.app.consume import consumer_connection
 from portfolio_analytics.app.log import kafka_settings
 from portfolio_analytics.consumer.batch import make_batch
 from portfolio_analytics.consumer.transaction import UNSTORABLE, Store
@@ -16,6 +15,7 @@ from portfolio_analytics.settings import Settings, journal_path
 from portfolio_analytics.shared.log.journal_file import JournalFile
 from portfolio_analytics.shared.log.kafka import KafkaReader
 from portfolio_analytics.shared.log.protocol import LogRecord, Positions, Watermarks
+from portfolio_analytics.storage.database import connect
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def replay_log(
     records done and in all. Raises LogUnavailable, StorageUnavailable.
     """
     outcome = Replayed()
-    with consumer_connection(address) as connection:
+    with connect(address, "portfolio-analytics replay") as connection:
         batches = _kafka(settings) if settings.kafka_broker else _journal(settings)
         store: Store | None = None
         for topic_id, total, records in batches:

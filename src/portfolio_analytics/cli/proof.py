@@ -14,6 +14,7 @@ from portfolio_analytics.cli.shell import (
     console,
     database,
     database_address,
+    fail,
     list_table,
     load_settings,
     progress_bar,
@@ -99,6 +100,8 @@ def replay(*, since: datetime | None = None, partition: int | None = None, offse
     """
     from portfolio_analytics.app.replay import replay_log
 
+    if offset is not None and partition is None:
+        fail("--offset needs --partition: each partition counts its own offsets.", status=2)
     settings = load_settings()
     since_ms = None if since is None else int(since.replace(tzinfo=since.tzinfo or UTC).timestamp() * 1000)
     with progress_bar("Replaying") as on_progress:
