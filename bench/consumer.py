@@ -25,7 +25,7 @@ from bench.machine import family, peak_mb, resident_mb
 from bench.meter import Meter
 from bench.parts import Parts, Scale, now_ms
 from bench.service import baseline_consumer, our_consumer
-from portfolio_analytics.app.cores import usable_cores
+from portfolio_analytics.app.workers import how_many
 from portfolio_analytics.settings import Settings
 from portfolio_analytics.shared.record import EventRecord, decode_record, log_key
 from portfolio_analytics.storage.database import connect
@@ -34,7 +34,6 @@ TOPIC = "bench"
 BATCH = 5_000
 BASELINE_TOPIC = "one-insert-an-event"
 PARTITIONS = 12
-DEFAULT_PARTITIONS = Settings().kafka_partitions
 INSERT_SHARE = 20
 """The baseline gets one in so many events: it is that much slower, and the run is to end."""
 
@@ -235,7 +234,7 @@ def consumers(
         "KAFKA_GROUP": topic,
         "WORKERS": str(workers or ""),
     }
-    owners = many * (workers or min(usable_cores(), DEFAULT_PARTITIONS))
+    owners = many * how_many(Settings.load(environment))
     statement = (
         "SELECT CASE WHEN count(DISTINCT owner) = %s THEN count(*) ELSE 0 END FROM log_positions "
         "WHERE topic_id = (SELECT topic_id FROM log_positions ORDER BY updated_at DESC LIMIT 1)"

@@ -53,6 +53,10 @@ class Secret:
         return hash(self._value)
 
 
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+"""Hosts that stand for all addresses of the machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One process's settings. Field names are the environment's names in lower case.
@@ -166,7 +170,7 @@ def journal_path(settings: Settings) -> Path:
 
 def local_url(settings: Settings) -> str:
     """Where this machine reaches the service that listens at HOST and PORT."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
+    host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 

@@ -19,7 +19,7 @@ from portfolio_analytics.app import needs
 from portfolio_analytics.app.consume import migrate_patiently
 from portfolio_analytics.app.sheet import SHARED, sheet_path
 from portfolio_analytics.app.supervisor import Child, Supervisor, stop_on_signals
-from portfolio_analytics.settings import Secret, Settings, local_url
+from portfolio_analytics.settings import EVERYWHERE, Secret, Settings, local_url
 from portfolio_analytics.shared.access import digest
 from portfolio_analytics.shared.errors import SettingsError
 from portfolio_analytics.shared.log.file_lock import FileLock
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 READY_S = 60.0
 PORT_S = 5.0
-EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 def run(settings: Settings, console: Console) -> None:

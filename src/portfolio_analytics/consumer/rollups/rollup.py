@@ -120,10 +120,10 @@ def _sums(
     return sums, known
 
 
-def add(total: Cells, cells: Cells, sign: int = 1) -> None:
-    """Add (or with sign -1 take away) `cells` to `total`, in place."""
+def add(total: Cells, cells: Cells) -> None:
+    """Add `cells` to `total`, in place."""
     for key, cell in cells.items():
-        total[key] = total.get(key, 0) + sign * cell
+        total[key] = total.get(key, 0) + cell
 
 
 class CellChanges:
