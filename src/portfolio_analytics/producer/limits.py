@@ -6,12 +6,12 @@ import math
 import zlib
 
 from portfolio_analytics.producer.daily_counts import DailyCounts
+from portfolio_analytics.producer.identity import DAY_MS
 from portfolio_analytics.producer.sender import Sender
 from portfolio_analytics.shared.access import Principal
 from portfolio_analytics.shared.errors import InvalidEvent
 from portfolio_analytics.shared.ratelimit import KeyMaker, limiter
 
-DAY_MS = 86_400_000
 MANY_SHARE = 50
 """From a fiftieth of a visitor's limit on it is more than one person, or none."""
 SESSIONS_OF_MANY = 1_024
